@@ -1,0 +1,184 @@
+"""Small convolutional networks trained from scratch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.nn import functional as F
+
+from handful import rng
+from handful.classify.contract import Classifier, ClassifierRecipe, check_parts
+from handful.config import recipe_from
+from handful.data.augment import Draws
+from handful.data.images import LabeledImages
+from handful.errors import DataError, StoreError
+from handful.nn.batches import Batch
+from handful.nn.networks import NETWORKS
+from handful.nn.train import How, train_networks
+
+CHUNK = 256
+
+
+class CNN(ClassifierRecipe):
+    """A network of the small family, from random weights.
+
+    Args:
+        network: `base` (8-32-16), `v2` (16-32-64-128) or `v3` (32-...-512 with batch norm and rising dropout).
+        dropout: one rate for all its dropout layers; None: the network's own.
+    """
+
+    kind: Literal["cnn"] = "cnn"
+    network: Literal["base", "v2", "v3"] = "v3"
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+
+    def fit(
+        self,
+        train: LabeledImages,
+        val: LabeledImages,
+        *,
+        seed: int,
+        order_seed: int | None = None,
+        flaws: Collection[str] = (),
+        how: How | None = None,
+    ) -> CNNClassifier:
+        check_parts(self, train, val, flaws)
+        how = how or How()
+        order_seed = seed if order_seed is None else order_seed
+        channels, size = train.pixels.shape[1], train.pixels.shape[2]
+        with rng.forked(rng.derive(seed, "init")):
+            network = NETWORKS[self.network](channels, size, train.num_classes, self.dropout)
+        module = Normalised(network, *channel_stats(train.pixels)).to(how.device)
+        pixels, labels = _on_device(train, how.device)
+        weights = class_weights(train.counts).to(how.device) if self.balance == "class-weights" else None
+        draws = Draws(len(train), order_seed)
+
+        def step(batch: Batch) -> Iterator[tuple[str, torch.Tensor]]:
+            index = torch.from_numpy(batch.index).to(how.device)
+            images = pixels[index].float() / 255
+            if self.augment is not None:
+                images = self.augment.apply(images, draws.at(batch.epoch, batch.slot).to(how.device))
+            yield "classifier", F.cross_entropy(module(images), labels[index], weight=weights)
+
+        val_pixels, val_labels = _on_device(val, how.device)
+        history = train_networks(
+            {"classifier": module},
+            step,
+            recipe=self.training,
+            num=len(train),
+            seed=order_seed,
+            evaluate=lambda: _validate(module, val_pixels, val_labels),
+            balance=train.labels if self.balance == "oversample" else None,
+            how=how,
+        )
+        seen = frozenset(part for images in (train, val) for part in images.origin.content.tolist())
+        return CNNClassifier(self, train.class_names, channels, seen, history.to_json(), module.cpu())
+
+
+@dataclass(frozen=True)
+class CNNClassifier(Classifier):
+    """A fitted small network."""
+
+    module: nn.Module
+
+    def predict_proba(self, images: LabeledImages | NDArray[np.uint8], *, device: str = "cpu") -> NDArray[np.float32]:
+        pixels = images.pixels if isinstance(images, LabeledImages) else images
+        want = (self.channels, self.recipe.view.size, self.recipe.view.size)
+        if pixels.ndim != 4 or pixels.shape[1:] != want or pixels.dtype != np.uint8:
+            raise DataError(
+                f"this classifier takes uint8 pictures {['N', *want]}, got {pixels.dtype} {list(pixels.shape)}"
+            )
+        module = self.module.to(device).eval()
+        probs = [np.empty((0, len(self.class_names)), dtype=np.float32)]
+        with torch.inference_mode():
+            for start in range(0, len(pixels), CHUNK):
+                chunk = torch.from_numpy(np.array(pixels[start : start + CHUNK])).to(device)
+                probs.append(module(chunk.float() / 255).softmax(dim=1).cpu().numpy())
+        return np.concatenate(probs)
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        seen = np.frombuffer(b"".join(sorted(self.seen)), dtype=np.uint8).reshape(-1, 32)
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.module.state_dict().items()}
+        save_file({**tensors, "seen": torch.from_numpy(seen.copy())}, folder / "classifier.safetensors")
+        card = {
+            "handful": "classifier",
+            "recipe": self.recipe.to_json(),
+            "class_names": list(self.class_names),
+            "channels": self.channels,
+            "history": self.history,
+        }
+        (folder / "classifier.json").write_text(json.dumps(card, indent=1), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path, card: dict[str, Any]) -> CNNClassifier:
+        recipe = recipe_from(CNN, card["recipe"], str(folder))
+        names, channels = tuple(card["class_names"]), int(card["channels"])
+        tensors = load_file(folder / "classifier.safetensors")
+        seen = frozenset(row.tobytes() for row in tensors.pop("seen").numpy())
+        network = NETWORKS[recipe.network](channels, recipe.view.size, len(names), recipe.dropout)
+        module = Normalised(network, torch.zeros(channels), torch.ones(channels))
+        try:
+            module.load_state_dict(tensors)
+        except RuntimeError as error:
+            raise StoreError(f"{folder}: the weights do not fit the card: {error}") from None
+        return cls(recipe, names, channels, seen, dict(card["history"]), module.eval())
+
+
+class Normalised(nn.Module):
+    """A network behind the channel mean and standard deviation of its training part, both [C]."""
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, network: nn.Module, mean: torch.Tensor, std: torch.Tensor) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", mean.view(1, -1, 1, 1))
+        self.register_buffer("std", std.view(1, -1, 1, 1))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.network((images - self.mean) / self.std)
+        return logits
+
+
+def channel_stats(pixels: NDArray[np.uint8]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return mean and standard deviation per channel, float32 [C] each, of pictures in [0, 1]."""
+    values = np.arange(256) / 255
+    counts = np.stack([np.bincount(pixels[:, c].reshape(-1), minlength=256) for c in range(pixels.shape[1])])
+    share = counts / counts.sum(axis=1, keepdims=True)
+    mean = share @ values
+    std = np.sqrt(np.maximum(share @ values**2 - mean**2, 0))
+    return torch.tensor(mean, dtype=torch.float32), torch.tensor(np.maximum(std, 1e-3), dtype=torch.float32)
+
+
+def class_weights(counts: NDArray[np.int64]) -> torch.Tensor:
+    """Return float32 [K], N / (K n_c): the mean weight of a training picture is 1; 0 for a class without pictures."""
+    present = counts > 0
+    weights = np.where(present, counts.sum() / (present.sum() * np.maximum(counts, 1)), 0.0)
+    return torch.tensor(weights, dtype=torch.float32)
+
+
+def _on_device(images: LabeledImages, device: str) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.from_numpy(np.array(images.pixels)).to(device), torch.from_numpy(images.labels.copy()).to(device)
+
+
+def _validate(module: nn.Module, pixels: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
+    """Class-balanced cross-entropy (each class counts the same), accuracy and balanced accuracy on validation."""
+    logits = torch.cat([module(pixels[i : i + CHUNK].float() / 255) for i in range(0, len(pixels), CHUNK)])
+    weights = class_weights(np.bincount(labels.cpu().numpy(), minlength=logits.shape[1])).to(logits.device)
+    right = (logits.argmax(1) == labels).float()
+    return {
+        "loss": float(F.cross_entropy(logits, labels, weight=weights)),
+        "accuracy": float(right.mean()),
+        "balanced_accuracy": float((right * weights[labels]).mean()),
+    }

@@ -1,0 +1,121 @@
+"""What every classifier is: a recipe that fits, and what it returns."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handful.config import Recipe
+from handful.data.augment import Augmentation
+from handful.data.images import LabeledImages, View, require_real, require_unseen
+from handful.errors import DataError
+from handful.nn.train import How, Training
+
+LEAKS = frozenset({"copies-across-parts", "synthetic-in-val", "test-as-val"})
+
+
+class ClassifierRecipe(Recipe, ABC):
+    """What every kind of classifier lets a study change.
+
+    Args:
+        view: how pictures are seen.
+        training: optimizer, schedule, steps.
+        balance: `none`, `class-weights` (loss weights N / (K n_c)) or `oversample` (every class gets the same share
+            of every batch, its pictures repeated as needed).
+        augment: classical augmentation of every training batch; None: none.
+    """
+
+    kind: str
+    view: View = View()
+    training: Training = Training()
+    balance: Literal["none", "class-weights", "oversample"] = "none"
+    augment: Augmentation | None = None
+
+    @abstractmethod
+    def fit(
+        self,
+        train: LabeledImages,
+        val: LabeledImages,
+        *,
+        seed: int,
+        order_seed: int | None = None,
+        flaws: Collection[str] = (),
+        how: How | None = None,
+    ) -> Classifier:
+        """Return a classifier fitted to `train`; `val` chooses its weights and nothing else.
+
+        Args:
+            train: pictures, real or synthetic, in this recipe's view.
+            val: real pictures that are not in `train`.
+            seed: initialisation; also the order unless `order_seed` is given.
+            order_seed: order of the pictures, their augmentation and dropout.
+            flaws: flaws of a published protocol that lift the guard on `val`.
+            how: device, checkpoint, progress.
+
+        Raises:
+            LeakError: a validation picture is synthetic or also in training.
+            DataError: an empty part, or pictures of another view.
+        """
+
+
+@dataclass(frozen=True)
+class Classifier(ABC):
+    """A fitted classifier.
+
+    Args:
+        recipe: what was fitted.
+        class_names: in the order of the columns of `predict_proba`.
+        channels: 1 or 3.
+        seen: content of every real picture of training and validation; scoring refuses these.
+        history: the learning curve and the steps taken, JSON values.
+    """
+
+    recipe: ClassifierRecipe
+    class_names: tuple[str, ...]
+    channels: int
+    seen: frozenset[bytes] = field(repr=False)
+    history: dict[str, Any] = field(repr=False)
+
+    @abstractmethod
+    def predict_proba(self, images: LabeledImages | NDArray[np.uint8], *, device: str = "cpu") -> NDArray[np.float32]:
+        """Return float32 [N, K], rows sum to 1, for pictures in this classifier's view (uint8 [N, C, H, W])."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write the classifier into a folder: safetensors and a JSON card, no pickle."""
+
+
+def check_parts(recipe: ClassifierRecipe, train: LabeledImages, val: LabeledImages, flaws: Collection[str]) -> None:
+    """Raise where these parts must not be fitted on: empty, of another view, or validation that leaks."""
+    for name, part in (("training", train), ("validation", val)):
+        if len(part) == 0:
+            raise DataError(f"the {name} part is empty")
+        if part.pixels.shape[-1] != recipe.view.size:
+            raise DataError(f"the {name} part is {part.pixels.shape[-1]} px, the recipe's view {recipe.view.size} px")
+    if train.class_names != val.class_names or train.pixels.shape[1] != val.pixels.shape[1]:
+        raise DataError("training and validation differ in their classes or channels")
+    if not {"synthetic-in-val", "test-as-val"} & set(flaws):
+        require_real(val, "validation")
+    if not LEAKS & set(flaws):
+        require_unseen(val, frozenset(train.origin.content.tolist()), "validation")
+
+
+def evaluate(
+    classifier: Classifier, images: LabeledImages, *, flaws: Collection[str] = (), device: str = "cpu"
+) -> NDArray[np.float32]:
+    """Return float32 [N, K], the probabilities of pictures that a score may be taken on.
+
+    Raises:
+        LeakError: a picture is synthetic, or the classifier was trained or its weights chosen on it (unless the
+            protocol's `flaws` say that this is being studied).
+    """
+    require_real(images, "test")
+    if not LEAKS & set(flaws):
+        require_unseen(images, classifier.seen, "test")
+    return classifier.predict_proba(images, device=device)

@@ -1,0 +1,61 @@
+"""Several classifiers of one recipe that answer together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handful.classify.contract import Classifier
+from handful.data.images import LabeledImages
+from handful.errors import StoreError
+
+
+@dataclass(frozen=True)
+class Ensemble(Classifier):
+    """The mean of its members' probabilities, such as the repeats of one arm.
+
+    Args:
+        members: classifiers of the same classes and view.
+        about: what the card says beside the weights: scores, data digest, flaws; JSON values.
+    """
+
+    members: tuple[Classifier, ...]
+    about: dict[str, Any]
+
+    @classmethod
+    def of(cls, members: Sequence[Classifier], about: dict[str, Any] | None = None) -> Ensemble:
+        """Return the ensemble of one classifier or more."""
+        if not members:
+            raise StoreError("no classifier has been fitted for this arm yet")
+        first = members[0]
+        seen = frozenset(content for member in members for content in member.seen)
+        return cls(first.recipe, first.class_names, first.channels, seen, {}, tuple(members), about or {})
+
+    def predict_proba(self, images: LabeledImages | NDArray[np.uint8], *, device: str = "cpu") -> NDArray[np.float32]:
+        return np.asarray(np.mean([member.predict_proba(images, device=device) for member in self.members], axis=0))
+
+    def save(self, folder: Path) -> None:
+        for place, member in enumerate(self.members):
+            member.save(folder / f"member-{place}")
+        card = {
+            "handful": "classifier",
+            "recipe": {"kind": "ensemble"},
+            "members": len(self.members),
+            "class_names": list(self.class_names),
+            "view": self.recipe.view.to_json(),
+            "channels": self.channels,
+            "about": self.about,
+        }
+        (folder / "classifier.json").write_text(json.dumps(card, indent=1), encoding="utf-8")
+
+
+def load_ensemble(folder: Path, card: dict[str, Any], load: Callable[[Path], Classifier]) -> Ensemble:
+    """Return the ensemble saved in a folder, its members read by `load`."""
+    members = [load(folder / f"member-{place}") for place in range(int(card["members"]))]
+    return Ensemble.of(members, dict(card["about"]))

@@ -1,0 +1,158 @@
+"""What every generator is: a recipe that fits, and what it returns."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handful.config import Recipe, digest_of, recipe_from
+from handful.data.images import LabeledImages, Origin, View, require_real
+from handful.errors import DataError
+from handful.nn.train import How
+
+CHUNK = 32
+
+
+class GeneratorRecipe(Recipe, ABC):
+    """What every family of generators has.
+
+    Args:
+        view: how pictures are seen; None: the view of the study's classifier.
+    """
+
+    kind: str
+    view: View | None = None
+    rebuilds: ClassVar[bool] = False  # whether its generators can rebuild a picture
+
+    @abstractmethod
+    def fit(self, train: LabeledImages, val: LabeledImages | None, *, seed: int, how: How | None = None) -> Generator:
+        """Return a generator fitted to `train`; `val` chooses its weights and nothing else.
+
+        Args:
+            train: real pictures in this recipe's view, at least one.
+            val: real pictures, or None where a family chooses nothing.
+            seed: initialisation, order and noise while fitting.
+            how: device, checkpoint, progress.
+
+        Raises:
+            LeakError: a picture is synthetic.
+            DataError: no pictures, or too few of a class for this family; the class is named.
+        """
+
+    @property
+    def budget_steps(self) -> int:
+        """Optimizer steps of one fit; 0 for what is not trained."""
+        return 0
+
+
+@dataclass(frozen=True)
+class Generator(ABC):
+    """A fitted generator.
+
+    Args:
+        recipe: what was fitted.
+        class_names: of the training part.
+        counts: training pictures per class; a class with none cannot be sampled.
+        shape: (C, H, W) of the pictures.
+        fitted: digest of recipe, training pictures and seed; the `maker` in the origin of every sample.
+        history: learning curves, JSON values.
+    """
+
+    recipe: GeneratorRecipe
+    class_names: tuple[str, ...]
+    counts: tuple[int, ...]
+    shape: tuple[int, int, int]
+    fitted: str
+    history: dict[str, Any] = field(repr=False)
+
+    @final
+    def sample(self, labels: Sequence[int] | NDArray[np.int64], *, seeds: Sequence[int]) -> LabeledImages:
+        """Return one synthetic picture per label, uint8; each depends on its label and its seed alone.
+
+        Args:
+            labels: class ids [N].
+            seeds: one integer per picture [N].
+
+        Raises:
+            DataError: a class the generator has not seen, or another number of seeds than labels.
+        """
+        wanted = np.asarray(labels, dtype=np.int64)
+        if len(wanted) != len(seeds):
+            raise DataError(f"{len(wanted)} labels but {len(seeds)} seeds: one seed per picture is needed")
+        for label in np.unique(wanted):
+            if not 0 <= label < len(self.counts) or self.counts[label] == 0:
+                known = [name for name, count in zip(self.class_names, self.counts, strict=True) if count]
+                raise DataError(f"class {int(label)} was not in the generator's training part (it has: {known})")
+        pixels = np.empty((len(wanted), *self.shape), dtype=np.uint8)
+        parents = np.full(len(wanted), -1, dtype=np.int64)
+        for start in range(0, len(wanted), CHUNK):
+            rows = np.arange(start, min(start + CHUNK, len(wanted)))
+            padded = np.resize(rows, CHUNK)  # one fixed size: a sample never depends on who asks for how many
+            made, from_rows = self._make(wanted[padded], [int(seeds[int(row)]) for row in padded])
+            pixels[rows], parents[rows] = made[: len(rows)], from_rows[: len(rows)]
+        origin = Origin.of_synthetic(pixels, self.fitted, list(seeds), parents.tolist())
+        return LabeledImages(pixels, wanted, self.class_names, origin)
+
+    @abstractmethod
+    def _make(self, labels: NDArray[np.int64], seeds: Sequence[int]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """Return pictures uint8 [CHUNK, C, H, W] and their parents' source rows [CHUNK], -1 where there is none."""
+
+    def rebuild(self, images: LabeledImages) -> NDArray[np.uint8]:
+        """Return uint8 [N, C, H, W], each picture through the model and back; families with `rebuilds` have it.
+
+        Raises:
+            DataError: this family rebuilds nothing.
+        """
+        raise DataError(f"{self.recipe.kind!r} rebuilds nothing")
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write the generator into a folder: safetensors and a JSON card, no pickle."""
+
+    def card(self) -> dict[str, Any]:
+        """Return the JSON card: everything but the weights."""
+        return {
+            "handful": "generator",
+            "recipe": self.recipe.to_json(),
+            "class_names": list(self.class_names),
+            "counts": list(self.counts),
+            "shape": list(self.shape),
+            "fitted": self.fitted,
+            "history": self.history,
+        }
+
+
+def fit_digest(recipe: GeneratorRecipe, train: LabeledImages, seed: int) -> str:
+    """Return the digest of a fit: recipe, seed, training pictures with their labels."""
+    pictures = [content.decode() for content in train.origin.content.tolist()]
+    return digest_of([recipe.describe(), seed, pictures, train.labels.tolist()])
+
+
+def check_train(recipe: GeneratorRecipe, train: LabeledImages, val: LabeledImages | None) -> None:
+    """Raise where a generator must not be fitted on these parts."""
+    if len(train) == 0:
+        raise DataError("the generator's training part is empty")
+    require_real(train, "the generator's training part")
+    if val is not None:
+        require_real(val, "the generator's validation part")
+    size = train.pixels.shape[-1]
+    if recipe.view is not None and recipe.view.size != size:
+        raise DataError(f"the training part is {size} px, the generator's view {recipe.view.size} px")
+
+
+def from_card(kind: type[GeneratorRecipe], card: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the fields of `Generator` from its JSON card."""
+    return {
+        "recipe": recipe_from(kind, card["recipe"], str(folder)),
+        "class_names": tuple(card["class_names"]),
+        "counts": tuple(card["counts"]),
+        "shape": tuple(card["shape"]),
+        "fitted": card["fitted"],
+        "history": card["history"],
+    }

@@ -1,0 +1,127 @@
+"""What open jobs will cost, and why they are open: measured, not guessed."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from handful import rng
+from handful.data.images import LabeledImages
+from handful.nn.train import How
+from handful.study.stages import Job
+from handful.study.store import Store
+
+if TYPE_CHECKING:
+    from handful.study.plan import Plan
+
+TIMED_STEPS = 3
+SMALL_JOB = 0.2  # seconds of a job that trains nothing
+
+
+def recipe_of(plan: Plan, arm: str, job: Job) -> Any:
+    """Return the recipe a job fits, None where it fits nothing."""
+    if job.stage == "classifier":
+        return plan.study.classifier_of(plan.study.arm(arm))
+    return plan.study.generator_of(plan.study.arm(arm)) if job.stage == "generator" else None
+
+
+def expected(plan: Plan, store: Store, device: str) -> dict[str, float]:
+    """Return seconds per open job, from timing three steps of each recipe on pictures of noise."""
+    split = next(iter(plan.splits.values()))
+    num_train = len(split.train)
+    timed: dict[str, float] = {}
+    seconds: dict[str, float] = {}
+    for (arm, _), jobs in plan.jobs_by_arm().items():
+        for job in jobs:
+            if job.key in seconds or store.has(job.key):
+                continue
+            recipe = recipe_of(plan, arm, job)
+            if recipe is None:
+                seconds[job.key] = SMALL_JOB
+                continue
+            if recipe.digest() not in timed:
+                timed[recipe.digest()] = time_fit(recipe, plan.source.class_names, num_train, device)
+            seconds[job.key] = timed[recipe.digest()]
+    return seconds
+
+
+def time_fit(recipe: Any, class_names: tuple[str, ...], num_train: int, device: str) -> float:
+    """Return the seconds that one fit to `num_train` pictures takes, from the cost of three steps after the first."""
+    if not hasattr(recipe, "training"):
+        return SMALL_JOB
+    parts = _noise(recipe, class_names, max(2, 64 // len(class_names)))
+
+    def run(steps: int) -> float:
+        short = recipe.changed(training=recipe.training.changed(steps=steps, epochs=None, eval_every=10_000))
+        started = time.perf_counter()
+        short.fit(*parts, seed=0, how=How(device=device))
+        return time.perf_counter() - started
+
+    run(1)
+    start = run(1)
+    per_step = max(run(1 + TIMED_STEPS) - start, 1e-4) / TIMED_STEPS
+    networks = len(class_names) if getattr(recipe, "per_class", False) else 1
+    steps = recipe.training.steps_for(num_train)
+    looks = math.ceil(steps / recipe.training.eval_every)
+    return float(start + per_step * networks * (steps + looks * 0.5))
+
+
+def disk(plan: Plan, store: Store) -> float:
+    """Return the bytes that open jobs and the pictures will take, from saving one model of each recipe."""
+    sizes: dict[str, float] = {}
+    view = plan.study.classifier.view
+    total = float(len(plan.source.labels) * (view.channels or 3) * view.size**2)
+    for job, arm in {job.key: (job, arm) for (arm, _), jobs in plan.jobs_by_arm().items() for job in jobs}.values():
+        recipe = recipe_of(plan, arm, job)
+        if recipe is not None and not store.has(job.key):
+            if recipe.digest() not in sizes:
+                sizes[recipe.digest()] = _saved_bytes(recipe, plan.source.class_names)
+            total += sizes[recipe.digest()]
+    return total
+
+
+def why_open(job: Job, records: Sequence[dict[str, Any]]) -> str:
+    """Return why a job is not cached: what differs from the nearest finished result of its stage."""
+    if not records:
+        return "nothing of this kind has been computed here"
+    mine = _flat({**job.spec, "inputs": job.inputs})
+
+    def differing(record: dict[str, Any]) -> list[str]:
+        other = _flat({**record["spec"], "inputs": record["inputs"]})
+        return sorted(name for name in mine.keys() | other.keys() if mine.get(name) != other.get(name))
+
+    nearest = min((differing(record) for record in records), key=len)
+    if not nearest:
+        return "computed by another version of its stage"
+    return f"differs from the nearest finished one in {', '.join(nearest[:4])}{', ...' if len(nearest) > 4 else ''}"
+
+
+def _flat(value: Any, name: str = "") -> dict[str, Any]:
+    if not isinstance(value, dict):
+        return {name: value}
+    flat: dict[str, Any] = {}
+    for part, inner in value.items():
+        flat |= _flat(inner, f"{name}.{part}" if name else part)
+    return flat
+
+
+def _noise(recipe: Any, class_names: tuple[str, ...], per_class: int) -> list[LabeledImages]:
+    """A training and a validation part of noise in a recipe's view."""
+    labels = np.repeat(np.arange(len(class_names)), per_class)
+    shape = (len(labels), recipe.view.channels, recipe.view.size, recipe.view.size)
+    pixels = [rng.numpy_rng(0, "noise", part).integers(0, 256, shape, dtype=np.uint8) for part in range(2)]
+    return [LabeledImages.of_arrays(part, labels, class_names) for part in pixels]
+
+
+def _saved_bytes(recipe: Any, class_names: tuple[str, ...]) -> float:
+    training = getattr(recipe, "training", None)
+    short = recipe if training is None else recipe.changed(training=training.changed(steps=1, epochs=None))
+    with tempfile.TemporaryDirectory() as folder:
+        short.fit(*_noise(recipe, class_names, 2), seed=0).save(Path(folder))
+        return float(sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file()))

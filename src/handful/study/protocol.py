@@ -1,0 +1,79 @@
+"""How arms are compared: the split, the repeats, what varies, the score and the margin that matters."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from handful.config import Recipe
+
+Flaw = Literal["copies-across-parts", "synthetic-in-val", "test-as-val", "split-per-arm"]
+Varies = Literal["split", "generator", "initialisation", "order"]
+Score = Literal["balanced_accuracy", "accuracy", "macro_f1"]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+INFLATED: dict[str, str] = {
+    "copies-across-parts": "copies of one picture stand in training and in test",
+    "synthetic-in-val": "validation holds synthetic pictures and the real ones they were made from",
+    "test-as-val": "the test part chose the weights",
+    "split-per-arm": "every arm was scored on a split of its own",
+}
+
+DEFAULT_REPEATS = 10
+QUICK_REPEATS = 5
+
+
+class Protocol(Recipe):
+    """What all arms of a study share.
+
+    Args:
+        repeats: how often every arm is repeated; None: 10, or 5 where the time budget asks for it. Fewer than 5 give
+            no verdict.
+        seed: root of every random number of the study.
+        val_fraction, test_fraction: shares of each class's pictures that are drawn for validation and test where the
+            source does not give these parts.
+        copies: `once` (pixel-identical pictures count as one) or `keep` (a flaw: copies land across parts).
+        long_tail: (largest, smallest) class size that the training part is thinned to, geometrically.
+        vary: what is drawn anew in each repeat; the rest is the same in all of them.
+        score: what arms are compared by.
+        margin: difference in the score, in [0, 1], below which it does not matter.
+        reference: the arm that the others are compared with.
+        flaws: flaws of published protocols to be studied; any of them takes the verdict away.
+    """
+
+    repeats: Annotated[int, Field(ge=1, le=1000)] | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+    val_fraction: Fraction = 0.15
+    test_fraction: Fraction = 0.2
+    copies: Literal["once", "keep"] = "once"
+    long_tail: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = None
+    vary: tuple[Varies, ...] = ("split", "generator", "initialisation", "order")
+    score: Score = "balanced_accuracy"
+    margin: Annotated[float, Field(ge=0, lt=1)] = 0.02
+    reference: str = "baseline"
+    flaws: tuple[Flaw, ...] = ()
+
+    @field_validator("flaws", "vary")
+    @classmethod
+    def _is_a_set(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(sorted(set(names)))
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Protocol:
+        if self.val_fraction + self.test_fraction >= 1:
+            raise ValueError(
+                f"val_fraction {self.val_fraction} and test_fraction {self.test_fraction} leave nothing to train on"
+            )
+        if self.long_tail and self.long_tail[0] < self.long_tail[1]:
+            raise ValueError(
+                f"long_tail {self.long_tail}: the first number is the largest class, so it must not be less"
+            )
+        if not self.vary:
+            raise ValueError("vary is empty: repeats that change nothing say nothing; name what is drawn anew")
+        return self
+
+    @property
+    def all_flaws(self) -> tuple[str, ...]:
+        """The flaws this protocol has, `copies-across-parts` included where copies are kept."""
+        return tuple(sorted({*self.flaws, *(("copies-across-parts",) if self.copies == "keep" else ())}))

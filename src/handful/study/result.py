@@ -1,0 +1,400 @@
+"""What a study found: every number once, from the predictions in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handful.classify.ensemble import Ensemble
+from handful.classify.table import load_classifier
+from handful.compare import Estimate, compare, estimate_score, holm, judge, needed, simultaneous_level
+from handful.config import recipe_from
+from handful.errors import StoreError, unknown
+from handful.scores import SCORES, confusion, per_class
+from handful.study.protocol import INFLATED, QUICK_REPEATS, Protocol
+from handful.study.stages import get_images, get_synthetic
+from handful.study.store import Store
+from handful.study.study import ResolvedStudy
+
+CLAIM = "on this training pool, for new pictures and new training runs"
+
+
+@dataclass(frozen=True)
+class Versus:
+    """One arm against the reference.
+
+    Args:
+        estimate: paired difference in the study's score, at the level simultaneous over the study's comparisons.
+        p_adjusted: Holm's, over the study's comparisons.
+        verdict: `helps`, `hurts`, `no difference that matters`, `cannot tell`; None where the protocol gives none.
+        reason: why, and for `cannot tell` what would have told.
+    """
+
+    reference: str
+    estimate: Estimate
+    p_adjusted: float | None
+    verdict: str | None
+    reason: str
+
+
+class Result:
+    """The result of a study in a store. Reading one computes numbers, never jobs."""
+
+    def __init__(self, store: Store, page: dict[str, Any]) -> None:
+        self.store, self.page = store, page
+        self.study = recipe_from(ResolvedStudy, page["study"])
+        self.class_names: tuple[str, ...] = tuple(page["source"]["class_names"])
+        self._chains = {(chain["arm"], chain["repeat"]): chain["keys"] for chain in page["chains"]}
+
+    @classmethod
+    def of(cls, store: Store, digest: str | None = None) -> Result:
+        """Return the result of a study, by default of the one run last in this store."""
+        return cls(store, store.study(digest))
+
+    @property
+    def protocol(self) -> Protocol:
+        return self.study.protocol
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        return tuple(arm.name for arm in self.study.arms)
+
+    def keys(self, arm: str, stage: str) -> dict[int, str]:
+        """Return the keys of an arm's finished results of one stage, by repeat."""
+        if arm not in self.arms:
+            raise StoreError(unknown("arm", arm, self.arms))
+        pairs = ((repeat, keys.get(stage)) for (name, repeat), keys in self._chains.items() if name == arm)
+        return {repeat: key for repeat, key in pairs if key and self.store.has(key)}
+
+    def predictions(self, arm: str) -> dict[int, dict[str, NDArray[Any]]]:
+        """Return an arm's test predictions by repeat: `rows`, `labels`, `probs`."""
+        if arm not in self._predictions:
+            self._predictions[arm] = {
+                repeat: self.store.arrays(key) for repeat, key in self.keys(arm, "predictions").items()
+            }
+        return self._predictions[arm]
+
+    @cached_property
+    def _predictions(self) -> dict[str, dict[int, dict[str, NDArray[Any]]]]:
+        return {}
+
+    def predicted(self, arm: str, repeats: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return predicted classes int [R, m], -1 where a picture was not in that repeat's test part, and labels [m].
+
+        The m pictures are those of any repeat's test part, in the order of the source.
+        """
+        by_repeat = self.predictions(arm)
+        rows = self._tested
+        out = np.full((len(repeats), len(rows)), -1, dtype=np.int64)
+        for place, repeat in enumerate(repeats):
+            made = by_repeat[repeat]
+            out[place, np.searchsorted(rows, made["rows"])] = made["probs"].argmax(axis=1)
+        return out, self._labels
+
+    @cached_property
+    def _tested(self) -> NDArray[np.int64]:
+        found = [self.store.arrays(split["key"])["test"] for split in self.page["splits"]]
+        return np.unique(np.concatenate(found))
+
+    @cached_property
+    def _labels(self) -> NDArray[np.int64]:
+        labels = np.zeros(len(self._tested), dtype=np.int64)
+        for arm in self.arms:
+            for made in self.predictions(arm).values():
+                labels[np.searchsorted(self._tested, made["rows"])] = made["labels"]
+        return labels
+
+    def scores(self, arm: str) -> dict[str, dict[str, Any]]:
+        """Return each score of an arm on its test parts: mean, sd, interval (95 %) and values by repeat."""
+        repeats = sorted(self.predictions(arm))
+        if not repeats:
+            return self._reconstruction(arm)
+        predicted, labels = self.predicted(arm, repeats)
+        out = {}
+        for name, score in SCORES.items():
+            values = [score.function(labels[row >= 0], row[row >= 0]) for row in predicted]
+            interval = None
+            if len(repeats) > 1:
+                made = estimate_score(predicted, labels, score=name, num_classes=len(self.class_names))
+                interval = _interval(made)
+            out[name] = {**_mean_sd(values), "interval": interval, "values": values}
+        return out
+
+    def _reconstruction(self, arm: str) -> dict[str, dict[str, Any]]:
+        keys = self.keys(arm, "reconstruction")
+        values = [float(self.store.arrays(keys[repeat])["mse"].mean()) for repeat in sorted(keys)]
+        return {"reconstruction_mse": {**_mean_sd(values), "interval": None, "values": values}} if values else {}
+
+    def validation(self, arm: str) -> dict[str, Any] | None:
+        """Return the study's score of an arm on validation, which chose its weights: mean, sd and values."""
+        keys = self.keys(arm, "classifier")
+        function = SCORES[self.protocol.score].function
+        values = []
+        for repeat in sorted(keys):
+            made = self.store.arrays(keys[repeat], "val")
+            values.append(function(made["labels"], made["probs"].argmax(axis=1)))
+        return {**_mean_sd(values), "values": values} if values else None
+
+    def per_class(self, arm: str) -> list[dict[str, Any]]:
+        """Return precision, recall, F1 (means over repeats) and support (test pictures of a repeat) of each class."""
+        made = list(self.predictions(arm).values())
+        tables = [per_class(one["labels"], one["probs"].argmax(axis=1), len(self.class_names)) for one in made]
+        return [
+            {
+                "name": name,
+                **{
+                    key: float(np.mean([table[key][place] for table in tables]))
+                    for key in ("precision", "recall", "f1")
+                },
+                "support": round(float(np.mean([table["support"][place] for table in tables]))),
+            }
+            for place, name in enumerate(self.class_names)
+            if tables
+        ]
+
+    def confusion(self, arm: str) -> NDArray[np.int64]:
+        """Return int64 [K, K], the confusion matrix summed over repeats."""
+        total = np.zeros((len(self.class_names),) * 2, dtype=np.int64)
+        for made in self.predictions(arm).values():
+            total += confusion(made["labels"], made["probs"].argmax(axis=1), len(self.class_names))
+        return total
+
+    @cached_property
+    def versus(self) -> dict[str, Versus]:
+        """Each arm against the reference, where both have predictions in common repeats."""
+        reference, score = self.protocol.reference, self.protocol.score
+        if "split-per-arm" in self.protocol.flaws or not self.predictions(reference):
+            return {}
+        others = [arm for arm in self.arms if arm != reference]
+        level = simultaneous_level(max(1, len(others)))
+        estimates: dict[str, tuple[Estimate, int]] = {}
+        for arm in others:
+            repeats = sorted(set(self.predictions(arm)) & set(self.predictions(reference)))
+            if len(repeats) > 1:
+                (mine, labels), (base, _) = self.predicted(arm, repeats), self.predicted(reference, repeats)
+                made = compare(mine, base, labels, score=score, num_classes=len(self.class_names), level=level)
+                estimates[arm] = made, len(repeats)
+        adjusted = holm([estimates[arm][0].p_value if arm in estimates else None for arm in others])
+        p_adjusted = dict(zip(others, adjusted, strict=True))
+        return {arm: self._versus(made, num, p_adjusted[arm]) for arm, (made, num) in estimates.items()}
+
+    def _versus(self, made: Estimate, num_repeats: int, p_adjusted: float | None) -> Versus:
+        reference, margin = self.protocol.reference, self.protocol.margin
+        if self.protocol.all_flaws:
+            return Versus(reference, made, p_adjusted, None, self.inflated)
+        if num_repeats < QUICK_REPEATS:
+            return Versus(reference, made, p_adjusted, None, f"{num_repeats} repeats; a verdict needs {QUICK_REPEATS}")
+        verdict = judge(made, margin=margin, num_repeats=num_repeats)
+        reason = verdict.reason
+        if verdict.word == "cannot tell" and made.p_value is not None:
+            reason = would_tell(made, margin, num_repeats)
+        elif verdict.at_least_margin:
+            reason = f"by at least the {100 * margin:g} points that matter"
+        return Versus(reference, made, p_adjusted, verdict.word, reason)
+
+    @property
+    def inflated(self) -> str:
+        """Why the numbers are higher than they should be, for a protocol with flaws; else empty."""
+        flaws = self.protocol.all_flaws
+        return f"inflated because {'; '.join(INFLATED[flaw] for flaw in flaws)}" if flaws else ""
+
+    @property
+    def best(self) -> str:
+        """The arm with the highest mean validation score; the first of them in a tie."""
+        means = {arm: made["mean"] for arm in self.arms if (made := self.validation(arm))}
+        if not means:
+            raise StoreError(f"{self.store.root}: no arm has a finished classifier yet; `handful run` computes them")
+        return str(max(means, key=lambda arm: means[arm]))
+
+    def classifier(self, arm: str | None = None) -> Ensemble:
+        """Return the classifiers of an arm's repeats as one; by default those of the best arm on validation."""
+        name = arm or self.best
+        keys = self.keys(name, "classifier")
+        members = [load_classifier(self.store.folder(keys[repeat])) for repeat in sorted(keys)]
+        about = {
+            "arm": name,
+            "study": self.page["digest"],
+            "data": self.page["source"]["digest"],
+            "scores": self.scores(name),
+            "flaws": list(self.protocol.all_flaws),
+            "inflated": self.inflated,
+            "versions": self.page["versions"],
+        }
+        return Ensemble.of(members, about)
+
+    @property
+    def classes(self) -> list[dict[str, Any]]:
+        """Name and real pictures per part of each class, in the first repeat."""
+        counts = {}
+        split = self.store.arrays(self.page["splits"][0]["key"])
+        images = get_images(self.store, self._images_key)
+        for part in ("train", "val", "test"):
+            counts[part] = np.bincount(images.labels[split[part]], minlength=len(self.class_names))
+        return [
+            {"name": name, **{part: int(counts[part][place]) for part in counts}}
+            for place, name in enumerate(self.class_names)
+        ]
+
+    @cached_property
+    def _images_key(self) -> str:
+        return next(job["inputs"]["images"] for job in self.page["jobs"] if "images" in job["inputs"])
+
+    def costs(self, arm: str) -> dict[str, Any]:
+        """Return steps and pictures seen by one classifier (means over repeats), and the seconds of all its jobs."""
+        records = [self.store.record(key)["result"] for key in self.keys(arm, "classifier").values()]
+        generators = [self.store.record(key)["result"] for key in self.keys(arm, "generator").values()]
+        stages = {stage for (name, _), keys in self._chains.items() if name == arm for stage in keys}
+        return {
+            "steps": float(np.mean([made["steps"] for made in records])) if records else 0.0,
+            "pictures_seen": float(np.mean([made["pictures_seen"] for made in records])) if records else 0.0,
+            "generator_steps": float(np.mean([made["steps"] for made in generators])) if generators else 0.0,
+            "seconds": sum(self.store.seconds(key) for stage in stages for key in self.keys(arm, stage).values()),
+            "train": records[0]["train"] if records else [],
+        }
+
+    @property
+    def failed(self) -> list[dict[str, Any]]:
+        """Every failed job: stage, arm, repeat, error and traceback."""
+        found = [(job, self.store.failure(job["key"])) for job in self.page["jobs"]]
+        names = ("stage", "arm", "repeat", "key")
+        return [
+            {**{name: job[name] for name in names}, "error": failure["error"], "traceback": failure["traceback"]}
+            for job, failure in found
+            if failure is not None
+        ]
+
+    @property
+    def jobs(self) -> dict[str, int]:
+        """How many jobs are finished, failed and open."""
+        keys = [job["key"] for job in self.page["jobs"]]
+        finished, failed = sum(self.store.has(key) for key in keys), len(self.failed)
+        return {"finished": finished, "failed": failed, "open": len(keys) - finished - failed}
+
+    def synthetic(self, arm: str, repeat: int = 0) -> Any:
+        """Return the synthetic pictures of an arm in one repeat, None where it has none."""
+        key = self.keys(arm, "synthetic").get(repeat)
+        return get_synthetic(self.store, key, self.class_names) if key else None
+
+    def table(self) -> list[dict[str, Any]]:
+        """Return one row per arm: the score with its interval, the difference with its interval, and the verdict."""
+        rows = []
+        for arm in self.arms:
+            scores, versus = self.scores(arm), self.versus.get(arm)
+            shown = scores.get(self.protocol.score) or next(iter(scores.values()), None)
+            rows.append(
+                {
+                    "arm": arm,
+                    "score": shown["mean"] if shown else None,
+                    "interval": shown["interval"] if shown else None,
+                    "difference": versus.estimate.value if versus else None,
+                    "difference_interval": _interval(versus.estimate) if versus else None,
+                    "p_adjusted": versus.p_adjusted if versus else None,
+                    "verdict": "reference" if arm == self.protocol.reference else versus.verdict if versus else None,
+                    "reason": versus.reason if versus else "",
+                }
+            )
+        return rows
+
+    @property
+    def verdict(self) -> str:
+        """The verdict in plain words, a sentence per arm, strongest first."""
+        if self.protocol.all_flaws:
+            return f"No verdict: every number here is {self.inflated}."
+        lines = [
+            sentence(arm, versus, self.protocol.score)
+            for arm, versus in sorted(self.versus.items(), key=lambda item: -item[1].estimate.value)
+        ]
+        if not lines:
+            return "No verdict: nothing to compare yet." if len(self.arms) > 1 else "No verdict: one arm only."
+        return "\n".join([*lines, f"This holds {CLAIM}."])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return every number of the study as JSON values."""
+        return {
+            "study": {**self.page["study"], "source": self.page["source"]["name"]},
+            "digest": self.page["digest"],
+            "protocol": self.protocol.to_json(),
+            "source": self.page["source"],
+            "cuts": self.page["cuts"],
+            "versions": self.page["versions"],
+            "classes": self.classes,
+            "arms": [self._arm_json(arm) for arm in self.arms],
+            "failed": self.failed,
+            "verdict": self.verdict,
+            "inflated": self.inflated or None,
+        }
+
+    def _arm_json(self, arm: str) -> dict[str, Any]:
+        versus = self.versus.get(arm)
+        return {
+            "name": arm,
+            "scores": self.scores(arm),
+            "validation": self.validation(arm),
+            "per_class": self.per_class(arm),
+            "versus_reference": None
+            if versus is None
+            else {
+                "reference": versus.reference,
+                "difference": versus.estimate.value,
+                "interval": _interval(versus.estimate),
+                "level": versus.estimate.level,
+                "p_value": versus.estimate.p_value,
+                "p_adjusted": versus.p_adjusted,
+                "verdict": versus.verdict,
+                "reason": versus.reason,
+            },
+            **self.costs(arm),
+            "flaws": list(self.protocol.all_flaws),
+        }
+
+    def __str__(self) -> str:
+        return self.verdict
+
+
+def sentence(arm: str, versus: Versus, score: str) -> str:
+    """Return one comparison in words."""
+    made = versus.estimate
+    numbers = f"{_points(made.value)} points of {SCORES[score].words}"
+    interval = _interval(made)
+    if interval:
+        numbers += f", interval {_points(interval[0])} to {_points(interval[1])}"
+    word = versus.verdict or "no verdict"
+    told = {"helps": f"{arm} helps", "hurts": f"{arm} hurts"}.get(word, f"{arm}: {word}")
+    return f"{told} ({numbers}){'; ' + versus.reason if versus.reason else ''}."
+
+
+def would_tell(made: Estimate, margin: float, num_repeats: int) -> str:
+    """Return what it would take to tell a difference as large as the one seen, or as the margin if that is larger."""
+    size = max(abs(made.value), margin)
+    parts = made.components
+    more = needed(size, parts, num_repeats=num_repeats, num_pictures=parts.num_pictures, level=made.level)
+    if more.repeats is not None and more.repeats > num_repeats:
+        return f"about {more.repeats} repeats would tell a difference of {100 * size:.1f} points"
+    if more.pictures is not None and more.pictures > parts.num_pictures:
+        return (
+            f"no number of repeats will do; about {more.pictures} test pictures would tell a difference of "
+            f"{100 * size:.1f} points"
+        )
+    if more.repeats is None and more.pictures is None:
+        return "neither more repeats nor more test pictures alone will do; it takes both"
+    return f"the interval reaches beyond the {100 * margin:g} points that matter"
+
+
+def _points(value: float) -> str:
+    return f"{100 * value:+.1f}"
+
+
+def _interval(made: Estimate) -> list[float] | None:
+    return list(made.interval) if np.isfinite(made.interval).all() else None
+
+
+def _mean_sd(values: Sequence[float]) -> dict[str, float | None]:
+    return {
+        "mean": float(np.mean(values)) if values else None,
+        "sd": float(np.std(values, ddof=1)) if len(values) > 1 else None,
+    }

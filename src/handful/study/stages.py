@@ -1,0 +1,334 @@
+"""The stages of a study, and the one place that knows their order.
+
+    images, split ──> generator ──> synthetic ──> classifier ──> predictions
+                          └──────────────────────────────────> reconstruction
+
+Each stage is a function of (spec, inputs, store, how) that reads its inputs from the store and fills a folder. The key
+of its job is the digest of the stage, its version, the spec and the keys of its inputs: arms that share a prefix share
+its jobs. Images and splits are put into the store by the run itself; everything else is a job.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import handful
+from handful import rng
+from handful.classify.contract import evaluate
+from handful.classify.table import CLASSIFIERS, load_classifier
+from handful.config import choose, digest_of
+from handful.data.decode import resized
+from handful.data.images import LabeledImages, Origin, View, require_real, require_unseen
+from handful.data.split import Split
+from handful.generate.select import SELECTORS, Selection, kept
+from handful.generate.table import GENERATORS, load_generator
+from handful.nn.train import How
+from handful.study.arms import Arm
+from handful.study.store import Store
+from handful.study.study import ResolvedStudy
+
+
+@dataclass(frozen=True)
+class Job:
+    """One stage on one split.
+
+    Args:
+        stage: name in STAGES.
+        spec: what is computed, JSON values.
+        inputs: keys of the results it reads, by role.
+        arm, repeat: for whom it was first needed; no part of its key.
+    """
+
+    stage: str
+    spec: dict[str, Any]
+    inputs: dict[str, str]
+    arm: str
+    repeat: int
+    key: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", job_key(self.stage, self.spec, self.inputs))
+
+    def to_json(self) -> dict[str, Any]:
+        names = ("stage", "spec", "inputs", "arm", "repeat")
+        return {name: getattr(self, name) for name in names}
+
+
+def job_key(stage: str, spec: Mapping[str, Any], inputs: Mapping[str, str]) -> str:
+    """Return the key of a result: what it depends on, and nothing else."""
+    return digest_of({"stage": stage, "version": STAGES[stage].version, "spec": spec, "inputs": inputs})
+
+
+def save_arrays(path: Path, **arrays: Any) -> None:
+    """Write arrays into a .npz."""
+    np.savez(path, **arrays)
+
+
+def images_key(data: str, view: View) -> str:
+    return digest_of({"stage": "images", "data": data, "view": view.describe()})
+
+
+def put_images(store: Store, images: LabeledImages, data: str, view: View) -> str:
+    """Put the pictures of a source in one view into the store, and return their key."""
+    key = images_key(data, view)
+
+    def write(folder: Path) -> None:
+        np.save(folder / "pixels.npy", images.pixels)
+        save_arrays(folder / "arrays.npz", labels=images.labels, **images.origin.to_arrays())
+
+    if not store.has(key):
+        record = {"stage": "images", "spec": view.to_json(), "class_names": list(images.class_names)}
+        store.put(key, record, write)
+    return key
+
+
+def get_images(store: Store, key: str) -> LabeledImages:
+    """Return pictures from the store, memory-mapped."""
+    arrays = store.arrays(key)
+    labels = arrays.pop("labels")
+    pixels = np.load(store.folder(key) / "pixels.npy", mmap_mode="r", allow_pickle=False)
+    return LabeledImages(pixels, labels, tuple(store.record(key)["class_names"]), Origin(**arrays))
+
+
+def put_split(store: Store, split: Split, data: str) -> str:
+    """Put a split into the store, and return its key."""
+    key = digest_of({"stage": "split", "data": data, "split": split.digest})
+    if not store.has(key):
+        store.put(key, {"stage": "split"}, lambda folder: save_arrays(folder / "arrays.npz", **split.to_arrays()))
+    return key
+
+
+def jobs_of(study: ResolvedStudy, arm: Arm, repeat: int, split: str) -> list[Job]:
+    """Return the jobs of one arm in one repeat, in their order; the last one's result is what the arm is scored by.
+
+    Args:
+        split: key of the repeat's split.
+    """
+    protocol = study.protocol
+    flaws = list(protocol.all_flaws)
+
+    def seed(stream: str) -> int:
+        return rng.derive(protocol.seed, stream, repeat if stream in protocol.vary else 0)
+
+    def job(stage: str, spec: dict[str, Any], **inputs: str) -> Job:
+        made = Job(stage, spec, {"split": split, **inputs}, arm.name, repeat)
+        jobs.append(made)
+        return made
+
+    jobs: list[Job] = []
+    recipe = study.classifier_of(arm)
+    inputs = {"images": images_key(study.data, recipe.view)}
+    if arm.generator is not None:
+        made_by = study.generator_of(arm)
+        assert made_by.view is not None
+        seen = images_key(study.data, made_by.view)
+        generator = job(
+            "generator", {"recipe": made_by.describe(), "seed": seed("generator"), "flaws": flaws}, images=seen
+        )
+        if arm.judged_by == "reconstruction":
+            job("reconstruction", {}, images=seen, generator=generator.key)
+            return jobs
+        spec = {
+            "selection": arm.selection.describe(),
+            "amount": arm.amount,
+            "view": recipe.view.describe(),
+            "seed": seed("generator"),
+        }
+        inputs["synthetic"] = job("synthetic", spec, images=seen, generator=generator.key).key
+    spec = {
+        "recipe": recipe.describe(),
+        "seed": seed("initialisation"),
+        "order_seed": seed("order"),
+        "real": arm.real,
+        "val_fraction": protocol.val_fraction if "synthetic-in-val" in flaws else None,
+        "flaws": flaws,
+    }
+    classifier = job("classifier", spec, **inputs)
+    job("predictions", {"flaws": flaws}, images=inputs["images"], classifier=classifier.key)
+    return jobs
+
+
+def read_recipe(table: Mapping[str, Any], described: dict[str, Any], what: str) -> Any:
+    """Return the recipe that `Recipe.describe` described."""
+    return choose(table, {key: value for key, value in described.items() if key not in ("recipe", "version")}, what)
+
+
+Inputs = Mapping[str, str]
+
+
+def fit_generator(spec: dict[str, Any], inputs: Inputs, store: Store, how: How, folder: Path) -> dict[str, Any]:
+    """Fit a generator to the training part; validation chooses its weights."""
+    recipe = read_recipe(GENERATORS, spec["recipe"], "generator")
+    images, split = get_images(store, inputs["images"]), Split(**store.arrays(inputs["split"]))
+    train, val = images.take(split.train), images.take(split.val)
+    if not {"copies-across-parts", "test-as-val"} & set(spec["flaws"]):
+        require_unseen(images.take(split.test), frozenset(train.joined(val).origin.content.tolist()), "test")
+    generator = recipe.fit(train, val, seed=spec["seed"], how=how)
+    generator.save(folder)
+    return {"steps": sum(part["steps_done"] for part in generator.history.values())}
+
+
+def make_synthetic(spec: dict[str, Any], inputs: Inputs, store: Store, how: How, folder: Path) -> dict[str, Any]:
+    """Sample candidates for every class, keep the best of them, and bring them to the classifier's view."""
+    generator = load_generator(store.folder(inputs["generator"]))
+    selection: Selection = read_recipe(SELECTORS, spec["selection"], "selection")
+    images, split = get_images(store, inputs["images"]), Split(**store.arrays(inputs["split"]))
+    train = images.take(split.train)
+    wanted = amounts(train.counts, spec["amount"])
+    num = np.array([selection.num_candidates(int(want)) for want in wanted])
+    labels = np.repeat(np.arange(len(num)), num)
+    seeds = [
+        rng.derive(spec["seed"], "sample", int(label), place)
+        for label in np.unique(labels)
+        for place in range(num[label])
+    ]
+    candidates = generator.sample(labels, seeds=seeds)
+    scores, keep = np.zeros(len(labels)), np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        scores[rows] = selection.scores(candidates.take(rows), train.of_class(int(label)))
+        keep[rows[kept(scores[rows], int(wanted[label]))]] = True
+    view = View(**{key: value for key, value in spec["view"].items() if key not in ("recipe", "version")})
+    chosen = candidates.take(np.flatnonzero(keep))
+    shape = (len(chosen), view.channels or 3, view.size, view.size)
+    pixels = np.array([resized(picture, view, shape[1]) for picture in chosen.pixels], dtype=np.uint8).reshape(shape)
+    save_arrays(folder / "arrays.npz", pixels=pixels, labels=chosen.labels, **chosen.origin.to_arrays())
+    save_arrays(folder / "ledger.npz", labels=labels, seeds=np.array(seeds, dtype=np.int64), scores=scores, kept=keep)
+    return {"real": train.counts.tolist(), "wanted": wanted.tolist(), "candidates": num.tolist()}
+
+
+def amounts(counts: NDArray[np.int64], amount: Mapping[str, int | str]) -> NDArray[np.int64]:
+    """Return int64 [K], synthetic pictures wanted per class, for {"add": n} or {"fill_to": n or "largest"}."""
+    if "add" in amount:
+        return np.full(len(counts), int(amount["add"]), dtype=np.int64)
+    level = int(counts.max()) if amount["fill_to"] == "largest" else int(amount["fill_to"])
+    return np.maximum(level - counts, 0).astype(np.int64)
+
+
+def fit_classifier(spec: dict[str, Any], inputs: Inputs, store: Store, how: How, folder: Path) -> dict[str, Any]:
+    """Fit a classifier to the training part and the synthetic pictures; validation chooses its weights."""
+    recipe = read_recipe(CLASSIFIERS, spec["recipe"], "classifier")
+    images, split = get_images(store, inputs["images"]), Split(**store.arrays(inputs["split"]))
+    train, val = images.take(split.train), images.take(split.val)
+    if "synthetic" in inputs:
+        synthetic = get_synthetic(store, inputs["synthetic"], images.class_names)
+        if not spec["real"]:
+            train = synthetic
+        elif spec["val_fraction"] is None:
+            train = train.joined(synthetic)
+        else:  # the flaw synthetic-in-val: everything in one pot, validation drawn from it
+            train, val = redrawn(train.joined(val).joined(synthetic), spec["val_fraction"], spec["order_seed"])
+    classifier = recipe.fit(train, val, seed=spec["seed"], order_seed=spec["order_seed"], flaws=spec["flaws"], how=how)
+    classifier.save(folder)
+    validated = classifier.predict_proba(val, device=how.device)
+    save_arrays(folder / "val.npz", labels=val.labels, probs=validated)
+    history = classifier.history
+    return {
+        "steps": history["steps_done"],
+        "pictures_seen": history["pictures_seen"],
+        "train": train.counts.tolist(),
+        "val": val.counts.tolist(),
+    }
+
+
+def get_synthetic(store: Store, key: str, class_names: tuple[str, ...]) -> LabeledImages:
+    """Return the synthetic pictures of a result."""
+    arrays = store.arrays(key)
+    return LabeledImages(arrays.pop("pixels"), arrays.pop("labels"), class_names, Origin(**arrays))
+
+
+def redrawn(pot: LabeledImages, val_fraction: float, seed: int) -> tuple[LabeledImages, LabeledImages]:
+    """Return training and validation drawn at random from one pot of real and synthetic pictures."""
+    order = rng.numpy_rng(seed, "synthetic-in-val").permutation(len(pot))
+    num = max(1, round(val_fraction * len(pot)))
+    return pot.take(np.sort(order[num:])), pot.take(np.sort(order[:num]))
+
+
+def predict_test(spec: dict[str, Any], inputs: Inputs, store: Store, how: How, folder: Path) -> dict[str, Any]:
+    """Predict the test part: real pictures that nothing was fitted to."""
+    classifier = load_classifier(store.folder(inputs["classifier"]))
+    split = Split(**store.arrays(inputs["split"]))
+    test = get_images(store, inputs["images"]).take(split.test)
+    probs = evaluate(classifier, test, flaws=spec["flaws"], device=how.device)
+    save_arrays(folder / "arrays.npz", rows=split.test, labels=test.labels, probs=probs)
+    return {}
+
+
+def rebuild_test(spec: dict[str, Any], inputs: Inputs, store: Store, how: How, folder: Path) -> dict[str, Any]:
+    """Rebuild the test part, and take the mean squared error of each picture, pixels in [0, 1]."""
+    generator = load_generator(store.folder(inputs["generator"]))
+    split = Split(**store.arrays(inputs["split"]))
+    test = get_images(store, inputs["images"]).take(split.test)
+    require_real(test, "test")
+    difference = (generator.rebuild(test).astype(np.float64) - test.pixels) / 255
+    save_arrays(folder / "arrays.npz", rows=split.test, labels=test.labels, mse=(difference**2).mean(axis=(1, 2, 3)))
+    return {}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage's function and the version that goes into every key."""
+
+    run: Callable[[dict[str, Any], Inputs, Store, How, Path], dict[str, Any]]
+    version: int = 1
+
+
+STAGES: dict[str, Stage] = {
+    "generator": Stage(fit_generator),
+    "synthetic": Stage(make_synthetic),
+    "classifier": Stage(fit_classifier),
+    "predictions": Stage(predict_test),
+    "reconstruction": Stage(rebuild_test),
+}
+
+
+def run_job(store_path: str, job: dict[str, Any], device: str) -> str | None:
+    """Run one job and return its key, or None where it failed; the failure is in the store with its traceback.
+
+    It runs with one torch thread in every engine, so that all of them give the same bits.
+    """
+    store, made = Store(store_path), Job(**job)
+    if store.has(made.key):
+        return made.key
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    checkpoint = store.checkpoint(made.key)
+    started = time.perf_counter()
+    record = {"stage": made.stage, "spec": made.spec, "inputs": made.inputs, "versions": versions(), "device": device}
+    try:
+
+        def write(folder: Path) -> None:
+            how = How(device=device, checkpoint=checkpoint)
+            record["result"] = STAGES[made.stage].run(made.spec, made.inputs, store, how, folder)
+
+        store.put(made.key, record, write)
+    except Exception as error:
+        store.fail(made.key, {**job, "error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()})
+        return None
+    finally:
+        torch.set_num_threads(threads)
+    store.set_time(made.key, time.perf_counter() - started, device)
+    return made.key
+
+
+def versions() -> dict[str, str]:
+    """Return what bit equality is promised for: one machine type and one set of versions."""
+    return {
+        "handful": handful.__version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "cpus": str(os.cpu_count()),
+    }

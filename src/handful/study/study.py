@@ -1,0 +1,212 @@
+"""A study: a source, a protocol and arms. A Python function returns one, or a TOML file holds the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from handful.classify.cnn import CNN
+from handful.classify.contract import ClassifierRecipe
+from handful.config import Recipe, read_toml, recipe_from
+from handful.data.images import ResizePolicy, View
+from handful.data.source import Source
+from handful.errors import ConfigError, unknown
+from handful.generate.contract import GeneratorRecipe
+from handful.study.arms import DEFAULT_ARMS, AnyClassifier, Arm, read_arm
+from handful.study.protocol import DEFAULT_REPEATS, Protocol
+
+SIZES = (8, 16, 28, 32, 48, 64)
+
+
+def _read_arms(given: Any) -> tuple[Arm, ...]:
+    """Every arm of a list is read before any fault is raised, so that all faults come at once."""
+    if isinstance(given, str):
+        given = [part for part in given.split(",") if part.strip()]
+    if not isinstance(given, list | tuple):
+        raise ConfigError(f"expected a list of arms, got {given!r}")
+    arms: list[Arm] = []
+    faults: list[str] = []
+    for one in given:
+        try:
+            arms.append(read_arm(one))
+        except ConfigError as error:
+            faults += error.faults
+    if faults:
+        raise ConfigError(*faults)
+    return tuple(arms)
+
+
+class Study(Recipe):
+    """What is compared on which pictures.
+
+    Args:
+        source: a folder, archive, array file or name (see `handful.data.source.open_source`), arrays, or a `Source`.
+        arms: names of the table, `Arm` recipes, or tables of fields; None: the default set.
+        protocol: split, repeats, seed, score, margin, reference, flaws.
+        classifier: the recipe that all arms share; None: a small network from scratch at a size that fits the pictures.
+        steps: changes the optimizer steps of the classifier.
+        image_size, resize: change the classifier's view.
+        axes: `{"ARM.FIELD": (values, ...)}` makes an arm for each value, e.g. `{"vae.add": (50, 100, 500)}`.
+        skip_unreadable: leave out files that cannot be read, instead of stopping.
+    """
+
+    source: Annotated[Any, Field(exclude=True)]
+    arms: Annotated[tuple[Arm, ...], BeforeValidator(_read_arms)] | None = None
+    protocol: Protocol = Protocol()
+    classifier: AnyClassifier | None = None
+    steps: Annotated[int, Field(ge=1)] | None = None
+    image_size: Annotated[int, Field(ge=4, le=1024)] | None = None
+    resize: ResizePolicy | None = None
+    axes: dict[str, tuple[Any, ...]] = Field(default={})
+    skip_unreadable: Annotated[bool, Field(exclude=True)] = False
+
+    def __init__(self, source: Any = None, /, **fields: Any) -> None:
+        super().__init__(**({**fields, "source": source} if source is not None else fields))
+
+    @field_validator("axes", mode="before")
+    @classmethod
+    def _values_are_tuples(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        return {key: tuple(item) if isinstance(item, list) else item for key, item in given.items()}
+
+    @field_validator("arms")
+    @classmethod
+    def _names_differ(cls, arms: tuple[Arm, ...] | None) -> tuple[Arm, ...] | None:
+        names = [arm.name for arm in arms or ()]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two arms are called {', '.join(twice)}; names must differ")
+        if arms is not None and not arms:
+            raise ValueError("no arms: a study needs at least one")
+        return arms
+
+    def changed(self, **fields: Any) -> Study:
+        own = {name: getattr(self, name) for name in self.model_fields_set}
+        return Study(**{**own, **fields})
+
+
+class ResolvedStudy(Recipe):
+    """A study with nothing left open; its digest names it in a store.
+
+    Args:
+        data: digest of the source's rows, after copies.
+        arms: every arm with its own view, classifier and generator filled in.
+    """
+
+    data: str
+    channels: int
+    protocol: Protocol
+    classifier: AnyClassifier
+    arms: tuple[Arm, ...]
+
+    def classifier_of(self, arm: Arm) -> ClassifierRecipe:
+        """Return the classifier recipe of an arm: the study's own with the arm's change."""
+        changes: dict[str, Any] = {}
+        if arm.balance is not None:
+            changes["balance"] = arm.balance
+        if arm.augment is not None:
+            changes["augment"] = arm.augment
+        recipe = arm.classifier or self.classifier
+        return recipe.changed(view=self.view(recipe.view), **changes)
+
+    def generator_of(self, arm: Arm) -> GeneratorRecipe:
+        """Return the generator recipe of an arm, its view that of the study's classifier where it has none."""
+        assert arm.generator is not None
+        view = arm.generator.view or self.classifier.view
+        return arm.generator.changed(view=self.view(view))
+
+    def view(self, view: View) -> View:
+        """Return a view with its channels resolved."""
+        return view if view.channels else view.changed(channels=self.channels)
+
+    def arm(self, name: str) -> Arm:
+        for arm in self.arms:
+            if arm.name == name:
+                return arm
+        raise ConfigError(unknown("arm", name, [arm.name for arm in self.arms]))
+
+
+def resolve(study: Study, source: Source) -> ResolvedStudy:
+    """Return the study with every default filled in for this source.
+
+    Raises:
+        ConfigError: an axis that fits no arm, a reference that is no arm, a family asked for what it cannot do.
+    """
+    classifier = shared_classifier(study, source)
+    arms = expand(study.arms or _read_arms(DEFAULT_ARMS), study.axes, classifier)
+    protocol = study.protocol.changed(repeats=study.protocol.repeats or DEFAULT_REPEATS)
+    if protocol.reference not in [arm.name for arm in arms]:
+        raise ConfigError(unknown("reference arm", protocol.reference, [arm.name for arm in arms]))
+    resolved = ResolvedStudy(
+        data=source.digest, channels=source.channels, protocol=protocol, classifier=classifier, arms=arms
+    )
+    for arm in arms:
+        if arm.judged_by == "reconstruction" and not arm.generator.rebuilds:  # type: ignore[union-attr]  # checked by Arm
+            raise ConfigError(f"arm {arm.name!r}: {arm.generator.kind!r} rebuilds nothing")  # type: ignore[union-attr]
+    return resolved
+
+
+def shared_classifier(study: Study, source: Source) -> ClassifierRecipe:
+    """Return the classifier all arms share, seen at the study's size and channels."""
+    classifier = study.classifier or CNN(view=View(size=fitting_size(source)))
+    view = classifier.view.changed(
+        size=study.image_size or classifier.view.size,
+        resize=study.resize or classifier.view.resize,
+        channels=classifier.view.channels or source.channels,
+    )
+    training = classifier.training.changed(steps=study.steps or classifier.training.steps)
+    return classifier.changed(view=view, training=training)
+
+
+def fitting_size(source: Source) -> int:
+    """Return the largest of 8, 16, 28, 32, 48, 64 px that half of the pictures' shorter sides reach, at least 8."""
+    shorter = sorted(int(side) for side in source.sizes.min(axis=1))
+    middle = shorter[len(shorter) // 2]
+    return max([size for size in SIZES if size <= middle], default=SIZES[0])
+
+
+def expand(arms: tuple[Arm, ...], axes: dict[str, tuple[Any, ...]], classifier: ClassifierRecipe) -> tuple[Arm, ...]:
+    """Return the arms with every axis expanded: `vae` with `vae.add = (50, 100)` is `vae add=50` and `vae add=100`."""
+    for path, values in axes.items():
+        name, _, field = path.partition(".")
+        matching = [arm for arm in arms if arm.name == name or arm.name.startswith(f"{name} ")]
+        if not matching:
+            raise ConfigError(f"axes: {path!r}: {unknown('arm', name, [arm.name for arm in arms])}")
+        if not field or not values:
+            raise ConfigError(f"axes: {path!r}: expected 'ARM.FIELD' and one value or more, got {values!r}")
+        expanded: list[Arm] = []
+        for arm in arms:
+            if arm not in matching:
+                expanded.append(arm)
+                continue
+            own = arm.changed(classifier=classifier) if field.startswith("classifier.") and not arm.classifier else arm
+            for value in values:
+                named = own.changed(name=f"{arm.name} {field.rpartition('.')[2]}={value}")
+                expanded.append(_set(named, field.split("."), value, path))
+        arms = tuple(expanded)
+    return arms
+
+
+def _set(recipe: Any, path: list[str], value: Any, whole: str) -> Any:
+    if not isinstance(recipe, Recipe) or path[0] not in type(recipe).model_fields:
+        names = type(recipe).model_fields if isinstance(recipe, Recipe) else ()
+        raise ConfigError(f"axes: {whole!r}: {unknown('field', path[0], names)}")
+    if len(path) > 1:
+        value = _set(getattr(recipe, path[0]), path[1:], value, whole)
+    return recipe.changed(**{path[0]: tuple(value) if isinstance(value, list) else value})
+
+
+def read_study(path: Path) -> Study:
+    """Return the study in a TOML file; a relative `source` starts at the file's folder.
+
+    Raises:
+        ConfigError: one line per fault, with the nearest name for a misspelt key.
+    """
+    fields = read_toml(path)
+    if isinstance(fields.get("source"), str) and (path.parent / fields["source"]).exists():
+        fields["source"] = str(path.parent / fields["source"])
+    if isinstance(fields.get("protocol"), dict):
+        fields["protocol"] = recipe_from(Protocol, fields["protocol"], where=f"{path}: protocol")
+    return recipe_from(Study, fields, where=str(path))
