@@ -155,11 +155,15 @@ def test_a_zip_that_lies_about_a_size_gives_no_more_than_it_says(tmp_path: Path,
     assert str(contents(ZipFiles(path), ("a.png",))["a.png"]).startswith("cannot be unpacked")
 
 
-def test_a_tar_bomb_of_many_entries_is_stopped(tmp_path: Path, to_tar: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bomb_of_many_entries_is_stopped(
+    tmp_path: Path, to_tar: Write, to_zip: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = to_tar(tmp_path / "f.tar.gz", {f"{i}.png": bytes(100_000) for i in range(30)})
     monkeypatch.setattr(archives, "_ALWAYS_ALLOWED", 1_000_000)
     with pytest.raises(DataError, match="unpacks to more than"):
         TarFiles(path).listing()
+    with pytest.raises(DataError, match="unpacks to more than"):
+        ZipFiles(to_zip(tmp_path / "f.zip", {f"{i}.png": bytes(100_000) for i in range(30)})).listing()
 
 
 def test_a_tar_with_a_giant_header_is_not_read_into_memory(tmp_path: Path) -> None:
@@ -190,6 +194,24 @@ def test_an_archive_cut_short_is_a_fault(tmp_path: Path, to_tar: Write, to_zip: 
         path.write_bytes(path.read_bytes()[:-4000])
         with pytest.raises(DataError, match="cannot be read"):
             kind(path).listing()
+
+
+@pytest.mark.parametrize("name", ["f.tar", "f.tar.gz"])
+def test_a_tar_with_a_spoilt_entry_does_not_end_there_silently(tmp_path: Path, to_tar: Write, name: str) -> None:
+    plain = bytearray(to_tar(tmp_path / "plain.tar", {"a/1.png": b"1", "a/2.png": b"2", "a/3.png": b"3"}).read_bytes())
+    plain[1024] ^= 0xFF
+    (tmp_path / name).write_bytes(gzip.compress(plain) if name.endswith("gz") else bytes(plain))
+    with pytest.raises(DataError, match="the entry at byte 1024 is spoilt"):
+        TarFiles(tmp_path / name).listing()
+
+
+def test_a_gzip_with_another_checksum_is_a_fault(tmp_path: Path, to_tar: Write) -> None:
+    path = to_tar(tmp_path / "f.tar.gz", {"a/1.png": b"1"})
+    content = bytearray(path.read_bytes())
+    content[-8] ^= 0xFF
+    path.write_bytes(bytes(content))
+    with pytest.raises(DataError, match="CRC check failed"):
+        TarFiles(path).listing()
 
 
 def test_spoilt_and_encrypted_members_are_named_one_by_one(tmp_path: Path, to_zip: Write) -> None:

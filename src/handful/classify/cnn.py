@@ -145,9 +145,11 @@ class Normalised(nn.Module):
         self.network = network
         self.register_buffer("mean", mean.view(1, -1, 1, 1))
         self.register_buffer("std", std.view(1, -1, 1, 1))
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 1.3 times faster on a CPU
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.network((images - self.mean) / self.std)
+        scaled = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        logits: torch.Tensor = self.network(scaled)
         return logits
 
 

@@ -44,6 +44,9 @@ class ZipFiles:
     def listing(self) -> Listing:
         with _spoilt_is_a_fault(self.path), zipfile.ZipFile(self.path) as archive:
             entries = archive.infolist()
+            limit = unpacked_limit(self.path)
+            if sum(entry.file_size for entry in entries) > limit:
+                raise ValueError(_past(limit))
         return _listing(
             (_zip_name(entry), entry.filename.endswith(("/", "\\")), stat.S_ISLNK(entry.external_attr >> 16))
             for entry in entries
@@ -66,10 +69,12 @@ class TarFiles:
     path: Path
 
     def listing(self) -> Listing:
-        with _spoilt_is_a_fault(self.path), _tar(self.path) as (archive, _):
-            return _listing(
+        with _spoilt_is_a_fault(self.path), _tar(self.path) as (archive, stream):
+            listing = _listing(
                 (_tidy(entry.name), entry.isdir(), entry.issym() or entry.islnk()) for entry in _members(archive)
             )
+            _require_end(stream, archive.offset)
+            return listing
 
     def read(self, paths: Sequence[str]) -> Iterator[tuple[int, bytes | DataError]]:
         wanted = {path: position for position, path in enumerate(paths)}
@@ -132,7 +137,7 @@ class Bounded(io.RawIOBase):
             self._refuse()
 
     def _refuse(self) -> None:
-        raise ValueError(f"it unpacks to more than {self._limit // 2**20} MiB, {MAX_RATIO} times its size")
+        raise ValueError(_past(self._limit))
 
 
 def _listing(entries: Iterable[tuple[str, bool, bool]]) -> Listing:
@@ -165,6 +170,18 @@ def _zipped(archive: zipfile.ZipFile, entry: zipfile.ZipInfo | None) -> bytes | 
             return bounded(file.read(MAX_FILE_BYTES + 1))
     except Exception as error:  # the unpackers raise nearly anything on spoilt bytes, which are untrusted input
         return DataError(f"cannot be unpacked ({error})")
+
+
+def _require_end(stream: Bounded, offset: int) -> None:
+    """Raise where the entries end in anything but zeros: tarfile takes a spoilt header for the end, and says nothing.
+
+    Reading to the end also makes gzip check its checksum.
+    """
+    stream.seek(offset)
+    if stream.read(tarfile.BLOCKSIZE).strip(b"\0"):
+        raise ValueError(f"the entry at byte {offset} is spoilt")
+    while stream.read(2**20):
+        pass
 
 
 def _tarred(stream: Bounded, entry: tarfile.TarInfo) -> bytes | DataError:
@@ -201,6 +218,10 @@ def _spoilt_is_a_fault(path: Path) -> Iterator[None]:
         yield
     except _SPOILT as error:
         raise DataError(f"{shown(str(path))}: the archive cannot be read ({error}); make it again") from None
+
+
+def _past(limit: int) -> str:
+    return f"it unpacks to more than {limit // 2**20} MiB, {MAX_RATIO} times its size"
 
 
 def _zip_name(entry: zipfile.ZipInfo) -> str:

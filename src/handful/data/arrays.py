@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import os
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -20,7 +21,6 @@ from handful.errors import DataError, unknown
 
 _PIXEL_KEYS = ("images", "x", "pixels", "data", "X")
 _LABEL_KEYS = ("labels", "y", "Y")
-_NAME_KEYS = ("class_names",)
 _PARTS = ("train", "val", "test")
 _IDX = {"train": "train", "test": "t10k"}
 
@@ -89,7 +89,7 @@ def from_npz(path: Path) -> Arrays:
 
 def is_idx(folder: Path) -> bool:
     """Return whether a folder holds IDX files as Fashion-MNIST and MNIST are published."""
-    return any(_idx_path(folder, stem, kind).exists() for stem in _IDX.values() for kind in ("images", "labels"))
+    return any(os.path.exists(_idx_path(folder, stem, kind)) for stem in _IDX.values() for kind in ("images", "labels"))
 
 
 def from_idx(folder: Path) -> Arrays:
@@ -211,7 +211,7 @@ def _load_npz(path: Path) -> dict[str, NDArray[Any]]:
 def _idx_path(folder: Path, stem: str, kind: str) -> Path:
     name = f"{stem}-{kind}-idx{3 if kind == 'images' else 1}-ubyte"
     plain = folder / name
-    return plain if plain.exists() else folder / f"{name}.gz"
+    return plain if os.path.exists(plain) else folder / f"{name}.gz"
 
 
 def _read_idx(path: Path, ndim: int) -> NDArray[np.uint8]:

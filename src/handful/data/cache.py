@@ -26,7 +26,7 @@ def cache_dir() -> Path:
     Windows. Everything in it can be deleted at any time; it is made again when needed.
     """
     if given := os.environ.get("HANDFUL_CACHE"):
-        return Path(given)
+        return Path(given).expanduser()
     if sys.platform == "darwin":
         user = Path.home() / "Library" / "Caches"
     elif sys.platform == "win32":
@@ -36,12 +36,11 @@ def cache_dir() -> Path:
     return user / "handful"
 
 
-def recall(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any] | None:
+def recall(path: Path, shape: tuple[int, ...]) -> NDArray[Any] | None:
     """Return the array kept at `path`, or None where there is none or its bytes are not those that were written.
 
     Args:
         path: an entry written by `keep` or `keep_filled`.
-        dtype: what its elements must be.
         shape: what its shape must be.
 
     Larger than 64 MiB it is memory-mapped, read-only.
@@ -54,7 +53,7 @@ def recall(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[
             trailer = file.read()
     except (OSError, ValueError, EOFError, SyntaxError, MemoryError, OverflowError):  # a spoilt header: any of these
         return None
-    if array.dtype != dtype or array.shape != shape or not array.flags.c_contiguous or trailer != _checksum(array):
+    if array.shape != shape or not array.flags.c_contiguous or trailer != _checksum(array):
         return None
     return array
 
@@ -91,7 +90,7 @@ def keep_filled(
             file.write(_checksum(mapped))
 
     publish(path, write)
-    kept = recall(path, dtype, shape)
+    kept = recall(path, shape)
     if kept is None:
         kept = np.zeros(shape, dtype)
         fill(kept)
@@ -122,7 +121,7 @@ def publish(path: Path, write: Callable[[Path], None]) -> None:
 def _checksum(array: NDArray[Any]) -> bytes:
     """CRC-32 against spoilt disks and half-copied caches; whoever can write the cache is trusted."""
     flat = array.reshape(-1).view(np.uint8) if array.size else np.zeros(0, np.uint8)
-    crc = 0
+    crc = zlib.crc32(f"{array.dtype.descr}{array.shape}".encode())
     for start in range(0, len(flat), _CHUNK):
         crc = zlib.crc32(flat[start : start + _CHUNK].data, crc)
     return f"{crc:08x}".encode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def load(source: Source, view: View, rows: NDArray[np.int64] | Sequence[int] | N
             }
         )
         place = cache_dir() / "views" / f"{key}.npy"
-        found = recall(place, _UINT8, shape)
+        found = recall(place, shape)
         pixels = keep_filled(place, _UINT8, shape, lambda out: _fill(out, source, view)) if found is None else found
     images = LabeledImages(pixels, source.labels, source.class_names, Origin.of_real(source.content))
     return images if rows is None else images.take(np.asarray(rows, dtype=np.int64))
@@ -107,7 +108,7 @@ def _of_arrays(
 
 
 def _unlabeled(path: Path) -> tuple[Files, Listing]:
-    if not path.exists():
+    if not os.path.exists(path):
         raise DataError(f"{shown(str(path))}: no such file or folder")
     files = open_files(path)
     if files is not None:

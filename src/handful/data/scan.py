@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,6 @@ from handful.data.images import CONTENT, content_of
 from handful.errors import DataError
 
 Progress = Callable[[int, int], None]
-_ROW = np.dtype([("content", CONTENT), ("size", np.int64, 2), ("grey", np.bool_), ("why", "U160")])
 
 
 class Facts(NamedTuple):
@@ -39,15 +38,23 @@ def scan(files: Files, paths: Sequence[str], progress: Progress | None = None) -
     """Return the facts of these files. Each is decoded once; a second scan of the same bytes decodes nothing."""
     key = digest_of({"scan": 1, "decode": decoding.VERSION, "files": files.key(paths)})
     place = cache_dir() / "scans" / f"{key}.npy"
-    rows = recall(place, _ROW, (len(paths),))
+    rows = recall(place, (len(paths),))
     if rows is None:
-        rows = np.zeros(len(paths), _ROW)
-        for done, (position, found) in enumerate(each(files, paths, _fact), start=1):
-            rows[position] = (b"", (0, 0), False, str(found)) if isinstance(found, DataError) else (*found, "")
-            if progress:
-                progress(done, len(paths))
+        rows = _rows(files, paths, progress)
         keep(place, rows)
     return Facts(rows["content"].copy(), rows["size"].copy(), rows["grey"].copy(), tuple(rows["why"].tolist()))
+
+
+def _rows(files: Files, paths: Sequence[str], progress: Progress | None) -> NDArray[Any]:
+    """The facts as one structured array, its text as wide as the longest reason."""
+    found: dict[int, Any] = {}
+    for position, fact in each(files, paths, _fact):
+        found[position] = (b"", (0, 0), False, str(fact)) if isinstance(fact, DataError) else (*fact, "")
+        if progress:
+            progress(len(found), len(paths))
+    longest = max((len(row[3]) for row in found.values()), default=0)
+    kind = [("content", CONTENT), ("size", np.int64, 2), ("grey", np.bool_), ("why", f"U{longest or 1}")]
+    return np.array([found[position] for position in range(len(paths))], dtype=kind)
 
 
 def facts_of(pictures: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> Facts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -179,7 +180,7 @@ def _opened(what: Any, skip_unreadable: bool, progress: Progress | None) -> Sour
     if not isinstance(what, str | Path):
         raise DataError(f"cannot open {type(what).__name__} as pictures; give {_KINDS}, or (pixels, labels)")
     path = Path(what)
-    if not path.exists():
+    if not os.path.exists(path):
         raise DataError(f"{shown(str(what))}: no such file or folder{nearest(str(what), ['digits'])}; give {_KINDS}")
     if path.is_dir() and kinds.is_idx(path):
         return _of_arrays(_name(path), kinds.from_idx(path))

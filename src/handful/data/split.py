@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from handful.errors import ConfigError, DataError
 from handful.rng import numpy_rng
 
 Rows = NDArray[np.int64]
+MAX_HELD_OUT = 0.95
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +83,7 @@ def draw_split(
         labels: int64 [N].
         parts: N of '' | 'train' | 'val' | 'test'.
         class_names: K names.
-        val_fraction: in (0, 1).
+        val_fraction: in (0, 1); with test_fraction at most 0.95, as far as they are used.
         test_fraction: in (0, 1).
         long_tail: pictures of the largest and of the smallest class, or None.
         seed: another seed is another draw of the same sizes.
@@ -95,9 +97,10 @@ def draw_split(
     draw.check()
     labels = np.asarray(labels, dtype=np.int64)
     where = np.asarray(parts, dtype=np.str_)
+    inside = {"pool": (where == "") | (where == "train"), "val": where == "val", "test": where == "test"}
     rows = {
-        part: [np.flatnonzero((labels == label) & np.isin(where, inside)) for label in range(len(class_names))]
-        for part, inside in {"pool": ["", "train"], "val": ["val"], "test": ["test"]}.items()
+        part: [np.flatnonzero(mask & (labels == label)) for label in range(len(class_names))]
+        for part, mask in inside.items()
     }
     faults = [
         fault
@@ -128,9 +131,9 @@ class _Draw:
         used = {"val_fraction": not self.val_given, "test_fraction": not self.test_given}
         fractions = {name: getattr(self, name) for name, needed in used.items() if needed}
         faults += [f"{name} is {value}; must be in (0, 1)" for name, value in fractions.items() if not 0 < value < 1]
-        if sum(fractions.values()) >= 1 and not faults:
+        if sum(fractions.values()) > MAX_HELD_OUT and not faults:
             given = " and ".join(f"{name} {value}" for name, value in fractions.items())
-            faults.append(f"{given} leave nothing to train on; their sum must be below 1")
+            faults.append(f"{given} leave too little to train on; their sum must be at most {MAX_HELD_OUT}")
         if self.long_tail is not None:
             first, last = self.long_tail
             least = 1 if self.val_given else 2
@@ -149,15 +152,15 @@ class _Draw:
 
     def fault(self, name: str, pool: int, val: int, test: int) -> str:
         """One line where a class of these counts cannot be in every part, else ''."""
-        for part, given, count in (("val", self.val_given, val), ("test", self.test_given, test)):
-            if given and not count:
+        for part, given, num in (("val", self.val_given, val), ("test", self.test_given, test)):
+            if given and not num:
                 return (
                     f"class {name!r}: 0 pictures in the given {part} part, {pool + val + test} in all; add at least 1 "
                     f"to it, or leave the class out"
                 )
         if self._leaves_train(pool):
             return ""
-        needed = next(num for num in range(pool + 1, pool + 10_000) if self._leaves_train(num))
+        needed = next(num for num in count(pool + 1) if self._leaves_train(num))
         drawn = [part for part, given in (("val", self.val_given), ("test", self.test_given)) if not given]
         return (
             f"class {name!r}: {pool} pictures to draw {', '.join(['train', *drawn])} from, {needed} needed; "
@@ -179,8 +182,8 @@ class _Draw:
             targets[label] = int(first * (last / first) ** (place / max(1, len(left) - 1)) + 0.5)
         faults = [
             f"class {name!r}: {have} pictures to thin, {target} asked for by the long tail {first}:{last}; "
-            f"add at least {target - have}, or ask for a lower one"
-            for name, have, target in zip(class_names, left, targets, strict=True)
+            f"add at least {self._missing(pool, target)}, or ask for a lower one"
+            for name, pool, have, target in zip(class_names, pools, left, targets, strict=True)
             if have < target
         ]
         faults += [
@@ -191,6 +194,10 @@ class _Draw:
         if faults:
             raise DataError(*faults)
         return targets
+
+    def _missing(self, pool: int, target: int) -> int:
+        """The fewest pictures to add to a pool so that it holds `target` after test is taken."""
+        return next(more for more in count(1) if pool + more - self.num_test(pool + more) >= target)
 
     def divide(self, pool: Rows, target: int, name: str) -> dict[str, Rows]:
         """The pool of one class, shuffled and cut: test, val, train, left over."""

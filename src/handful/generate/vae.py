@@ -53,7 +53,7 @@ class VAE(GeneratorRecipe):
     reconstruction: Literal["bce", "mse"] = "bce"
     beta: Annotated[float, Field(ge=0)] = 1.0
     warmup: Annotated[float, Field(ge=0, le=1)] = 0.2
-    training: Training = Training(steps=1500, lr=2e-3, weight_decay=0.0, eval_every=100)
+    training: Training = Training(steps=1500, lr=2e-3, weight_decay=0.0, eval_every=100, keep="best")
 
     @property
     def budget_steps(self) -> int:

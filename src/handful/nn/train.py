@@ -11,6 +11,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -45,7 +46,9 @@ class Training(Recipe):
         warmup_steps: steps of linear increase from zero, before any schedule.
         eval_every: steps between two looks at validation; the last step is always one.
         patience: evaluations without improvement after which training stops; None: never.
-        keep: weights kept at the end: `best` by the watched value on validation, or `last`.
+        keep: weights kept at the end: `best` by the watched value on validation, or `last`. None: `best` with
+            `patience`, else `last`, because a validation part of a few dozen pictures picks worse weights than the
+            end of a schedule does (docs/decisions/0004).
     """
 
     steps: Positive = 600
@@ -63,7 +66,12 @@ class Training(Recipe):
     plateau_patience: Positive = 2
     eval_every: Positive = 50
     patience: Positive | None = None
-    keep: Literal["best", "last"] = "best"
+    keep: Literal["best", "last"] | None = None
+
+    @property
+    def keeps_best(self) -> bool:
+        """Whether validation chooses the weights."""
+        return self.keep == "best" or (self.keep is None and self.patience is not None)
 
     def steps_for(self, num: int) -> int:
         """Return the optimizer steps for N training pictures."""
@@ -122,6 +130,17 @@ class History:
 
     def to_json(self) -> dict[str, Any]:
         return dict(vars(self))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run a block with one torch thread: the same bits on any number of cores, and no fight between processes."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 Step = Callable[[Batch], Iterator[tuple[str, torch.Tensor]]]
@@ -192,7 +211,7 @@ def train_networks(
                 saved = time.monotonic()
             if how.progress:
                 how.progress(state.step, steps)
-    if recipe.keep == "best" and evaluate is not None:
+    if recipe.keeps_best and evaluate is not None:
         for name, network in networks.items():
             network.load_state_dict(best_weights[name])
     for network in networks.values():
@@ -275,7 +294,7 @@ def _optimizer(network: nn.Module, recipe: Training) -> torch.optim.Optimizer:
             weight_decay=recipe.weight_decay,
         )
     kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
-    return kind(parameters, lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay)
+    return kind(parameters, lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay, fused=True)
 
 
 def _weights(network: nn.Module) -> dict[str, torch.Tensor]:

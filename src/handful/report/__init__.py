@@ -1,0 +1,4 @@
+"""The report: one HTML file that opens offline.
+
+    Result -> page (every number, typed) -> figures and pictures -> templates -> one file
+"""

@@ -13,7 +13,7 @@ import numpy as np
 
 from handful import rng
 from handful.data.images import LabeledImages
-from handful.nn.train import How
+from handful.nn.train import How, one_thread
 from handful.study.stages import Job
 from handful.study.store import Store
 
@@ -60,7 +60,8 @@ def time_fit(recipe: Any, class_names: tuple[str, ...], num_train: int, device: 
     def run(steps: int) -> float:
         short = recipe.changed(training=recipe.training.changed(steps=steps, epochs=None, eval_every=10_000))
         started = time.perf_counter()
-        short.fit(*parts, seed=0, how=How(device=device))
+        with one_thread():
+            short.fit(*parts, seed=0, how=How(device=device))
         return time.perf_counter() - started
 
     run(1)

@@ -242,7 +242,7 @@ class Result:
 
     @cached_property
     def _images_key(self) -> str:
-        return next(job["inputs"]["images"] for job in self.page["jobs"] if "images" in job["inputs"])
+        return str(self.page["jobs"][-1]["inputs"]["images"])
 
     def costs(self, arm: str) -> dict[str, Any]:
         """Return steps and pictures seen by one classifier (means over repeats), and the seconds of all its jobs."""
@@ -274,6 +274,17 @@ class Result:
         keys = [job["key"] for job in self.page["jobs"]]
         finished, failed = sum(self.store.has(key) for key in keys), len(self.failed)
         return {"finished": finished, "failed": failed, "open": len(keys) - finished - failed}
+
+    @property
+    def progress(self) -> list[dict[str, Any]]:
+        """How many repeats of each arm are finished."""
+        last = {
+            arm.name: "predictions" if arm.judged_by == "classifier" else "reconstruction" for arm in self.study.arms
+        }
+        return [
+            {"name": arm, "finished": len(self.keys(arm, stage)), "repeats": self.protocol.repeats}
+            for arm, stage in last.items()
+        ]
 
     def synthetic(self, arm: str, repeat: int = 0) -> Any:
         """Return the synthetic pictures of an arm in one repeat, None where it has none."""

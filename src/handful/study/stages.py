@@ -33,7 +33,7 @@ from handful.data.images import LabeledImages, Origin, View, require_real, requi
 from handful.data.split import Split
 from handful.generate.select import SELECTORS, Selection, kept
 from handful.generate.table import GENERATORS, load_generator
-from handful.nn.train import How
+from handful.nn.train import How, one_thread
 from handful.study.arms import Arm
 from handful.study.store import Store
 from handful.study.study import ResolvedStudy
@@ -301,23 +301,20 @@ def run_job(store_path: str, job: dict[str, Any], device: str) -> str | None:
     store, made = Store(store_path), Job(**job)
     if store.has(made.key):
         return made.key
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     checkpoint = store.checkpoint(made.key)
     started = time.perf_counter()
     record = {"stage": made.stage, "spec": made.spec, "inputs": made.inputs, "versions": versions(), "device": device}
+
+    def write(folder: Path) -> None:
+        how = How(device=device, checkpoint=checkpoint)
+        record["result"] = STAGES[made.stage].run(made.spec, made.inputs, store, how, folder)
+
     try:
-
-        def write(folder: Path) -> None:
-            how = How(device=device, checkpoint=checkpoint)
-            record["result"] = STAGES[made.stage].run(made.spec, made.inputs, store, how, folder)
-
-        store.put(made.key, record, write)
+        with one_thread():
+            store.put(made.key, record, write)
     except Exception as error:
         store.fail(made.key, {**job, "error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()})
         return None
-    finally:
-        torch.set_num_threads(threads)
     store.set_time(made.key, time.perf_counter() - started, device)
     return made.key
 

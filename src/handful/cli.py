@@ -1,0 +1,247 @@
+"""The command line. Every command calls the same functions as Python does; torch is loaded only where it is needed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from handful import __version__
+from handful.errors import ConfigError, HandfulError, InputError
+
+if TYPE_CHECKING:
+    from handful.study.result import Result
+    from handful.study.study import Study
+
+app = typer.Typer(
+    name="handful",
+    help="Find the best image classifier that a small set of pictures allows, and prove what made it better.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Pictures = Annotated[str, typer.Argument(help="Folder of class folders, .zip, .tar.gz, .npz, IDX folder, or 'digits'.")]
+StorePath = Annotated[Path, typer.Argument(help="Folder that `handful run -o` wrote.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")]
+SkipUnreadable = Annotated[bool, typer.Option(help="Leave out files that cannot be read, and list them.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def look(pictures: Pictures, as_json: AsJson = False) -> None:
+    """Show what is in a set of pictures: classes, sizes, copies, files that cannot be read."""
+    from handful.data.profile import profile
+    from handful.data.source import open_source
+    from handful.show import print_profile
+
+    found = profile(open_source(pictures, skip_unreadable=True))
+    if as_json:
+        _print_json(found.to_json())
+    else:
+        print_profile(found)
+
+
+@app.command()
+def run(
+    pictures: Annotated[str, typer.Argument(help="Pictures, as for `look`, or a study file (.toml).")],
+    store: Annotated[Path, typer.Option("-o", "--output", help="Store to write results into.")] = Path("store"),
+    arms: Annotated[str | None, typer.Option(help="Treatments, e.g. baseline,augment,augment+vae.")] = None,
+    reference: Annotated[str | None, typer.Option(help="Arm the others are compared with [baseline].")] = None,
+    repeats: Annotated[int | None, typer.Option(help="Repeats of every arm [10, or 5 to fit the budget].")] = None,
+    seed: Annotated[int | None, typer.Option(help="Root of every random number [0].")] = None,
+    image_size: Annotated[int | None, typer.Option(help="Side in pixels [from the pictures, 8 to 64].")] = None,
+    resize: Annotated[str | None, typer.Option(help="stretch, crop or pad [stretch].")] = None,
+    val_fraction: Annotated[float | None, typer.Option(help="Share drawn for validation [0.15].")] = None,
+    test_fraction: Annotated[float | None, typer.Option(help="Share drawn for test where none is given [0.2].")] = None,
+    copies: Annotated[str | None, typer.Option(help="once: identical pictures are one; keep: a flaw [once].")] = None,
+    long_tail: Annotated[str | None, typer.Option(help="Thin the training part, e.g. 78:8.")] = None,
+    budget: Annotated[
+        float | None, typer.Option(help="Minutes; what the study leaves open is fitted in. 0: no limit [60].")
+    ] = None,
+    engine: Annotated[str, typer.Option(help="local (processes) or serial; the results are the same.")] = "local",
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes [one per core].")] = None,
+    device: Device = "auto",
+    skip_unreadable: SkipUnreadable = False,
+    dry_run: Annotated[
+        bool, typer.Option(help="List the jobs, the cost and what can be told; compute nothing.")
+    ] = False,
+) -> None:
+    """Run a study: try treatments on the same splits, and say what helps."""
+    from handful.show import print_plan, print_result, progress_bar
+    from handful.study.plan import make_plan
+    from handful.study.run import DEFAULT_BUDGET
+    from handful.study.run import run as run_study
+    from handful.study.store import Store
+
+    protocol = {
+        "reference": reference,
+        "repeats": repeats,
+        "seed": seed,
+        "val_fraction": val_fraction,
+        "test_fraction": test_fraction,
+        "copies": copies,
+        "long_tail": _long_tail(long_tail),
+    }
+    study = _study(
+        pictures,
+        {name: value for name, value in protocol.items() if value is not None},
+        {
+            name: value
+            for name, value in {"arms": arms, "image_size": image_size, "resize": resize}.items()
+            if value is not None
+        }
+        | ({"skip_unreadable": True} if skip_unreadable else {}),
+    )
+    minutes = DEFAULT_BUDGET if budget is None else budget or None
+    how: dict[str, Any] = {"workers": workers, "device": device}
+    if dry_run:
+        from handful.study.engines import default_workers, pick_device
+
+        where = pick_device(device)
+        num = workers or default_workers(where)
+        kept = Store(store)
+        plan = make_plan(study, kept, budget=minutes, workers=num, device=where, timed=True, say=_say)
+        print_plan(plan, kept, num)
+        return
+    with progress_bar() as progress:
+        result = run_study(study, store, budget=minutes, engine_name=engine, say=_say, progress=progress, **how)
+    print_result(result)
+    if result.failed:
+        _say(f"{len(result.failed)} jobs failed; `handful status {store}` shows why, the same command tries them again")
+        raise typer.Exit(1)
+
+
+@app.command()
+def status(store: StorePath, as_json: AsJson = False) -> None:
+    """Show how far the last study of a store is, and what failed."""
+    from handful.show import print_status
+
+    result = _result(store)
+    if as_json:
+        _print_json(
+            {"jobs": result.jobs, "digest": result.page["digest"], "arms": result.progress, "failed": result.failed}
+        )
+    else:
+        print_status(result)
+
+
+@app.command()
+def report(
+    store: StorePath,
+    output: Annotated[Path, typer.Option("-o", "--output", help="HTML file to write.")] = Path("report.html"),
+    as_json: AsJson = False,
+) -> None:
+    """Write the report of the last study: one HTML file that opens offline."""
+    result = _result(store)
+    if as_json:
+        _print_json(result.to_json())
+        return
+    from handful.report.html import write_report
+
+    print(write_report(result, output))
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help="A store, or a folder that `handful export` wrote.")],
+    pictures: Annotated[Path, typer.Argument(help="A picture, a folder or an archive of pictures.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="CSV to write.")] = Path("predictions.csv"),
+    arm: Annotated[str | None, typer.Option(help="Arm of a store [the best on validation].")] = None,
+    skip_unreadable: SkipUnreadable = False,
+    device: Device = "auto",
+) -> None:
+    """Predict the classes of new pictures: file, class, and the probability of each class."""
+    from handful.predict import predict_files
+
+    made = predict_files(model, pictures, output, arm=arm, skip_unreadable=skip_unreadable, device=device)
+    for path, why in made.faults:
+        _say(f"left out {path}: {why}")
+    _say(f"{made.num} pictures, arm {made.arm}" if made.arm else f"{made.num} pictures")
+    print(output)
+
+
+@app.command()
+def export(
+    store: StorePath,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")] = Path("model"),
+    arm: Annotated[str | None, typer.Option(help="Arm [the best on validation].")] = None,
+) -> None:
+    """Write an arm's classifier into a folder: safetensors and a JSON card."""
+    from handful.predict import export_classifier
+
+    print(export_classifier(_result(store), output, arm))
+
+
+def main() -> None:
+    """Run the command line; what the user gave wrong is printed, a line each, with exit code 2."""
+    with _errors_printed():
+        app()
+
+
+@contextmanager
+def _errors_printed() -> Iterator[None]:
+    try:
+        yield
+    except InputError as error:
+        for fault in error.faults:
+            print(f"handful: {fault}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except HandfulError as error:
+        print(f"handful: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("handful: interrupted; the same command goes on from here", file=sys.stderr)
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        raise SystemExit(0) from None
+
+
+def _study(pictures: str, protocol: dict[str, Any], fields: dict[str, Any]) -> Study:
+    """The study that the options describe, from pictures or on top of a study file."""
+    from handful.study.protocol import Protocol
+    from handful.study.study import Study, read_study
+
+    if not pictures.endswith(".toml"):
+        return Study(pictures, protocol=Protocol(**protocol), **fields)
+    study = read_study(Path(pictures))
+    own = {name: getattr(study.protocol, name) for name in study.protocol.model_fields_set}
+    return study.changed(protocol=Protocol(**{**own, **protocol}), **fields)
+
+
+def _long_tail(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    try:
+        largest, smallest = (int(part) for part in text.split(":"))
+    except ValueError:
+        raise ConfigError(f"--long-tail {text!r}: expected LARGEST:SMALLEST, two whole numbers such as 78:8") from None
+    return largest, smallest
+
+
+def _result(store: Path) -> Result:
+    from handful.study.result import Result
+    from handful.study.store import Store
+
+    return Result.of(Store.existing(store))
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=1, allow_nan=False))
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)

@@ -1,0 +1,140 @@
+"""What the report says of a study beside its scores: protocol, arms in words, seeds, digests, what was left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from handful.data.files import shown
+from handful.scores import SCORES
+from handful.study.arms import Arm
+from handful.study.protocol import INFLATED
+from handful.study.result import Result
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A name and what stands beside it."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """The seeds of one repeat, and the digest of its split. Text, because they are names of streams, not numbers.
+
+    `arm` is empty where all arms share the split.
+    """
+
+    repeat: int
+    arm: str
+    split: str
+    generator: str
+    initialisation: str
+    order: str
+
+
+def arm_words(arm: Arm) -> str:
+    """Return what an arm changes, in words."""
+    words = []
+    if arm.classifier is not None:
+        words.append(f"a classifier of its own ({arm.classifier.kind})")  # type: ignore[attr-defined]
+    if arm.balance is not None:
+        words.append({"class-weights": "loss weighted by class", "oversample": "class-balanced batches"}[arm.balance])
+    if arm.augment is not None:
+        words.append("classical augmentation of every batch")
+    if arm.generator is not None:
+        kind = arm.generator.kind  # type: ignore[attr-defined]
+        if arm.judged_by == "reconstruction":
+            return f"no classifier: how well {kind} rebuilds the test pictures"
+        amount = f"{arm.add} for every class" if arm.add is not None else f"classes filled to {_level(arm.fill_to)}"
+        words.append(f"synthetic pictures by {kind}, {amount}")
+        if arm.selection.kind != "none":  # type: ignore[attr-defined]
+            words.append(f"selected by {arm.selection.kind}")  # type: ignore[attr-defined]
+    if not arm.real:
+        words.append("trained on synthetic pictures alone")
+    return "; ".join(words) or "no treatment"
+
+
+def _level(fill_to: int | str | None) -> str:
+    return f"{fill_to} pictures" if isinstance(fill_to, int) else "the largest one"
+
+
+def protocol_facts(result: Result) -> tuple[Fact, ...]:
+    """Return the protocol, a line each."""
+    protocol, study = result.protocol, result.study
+    given = result.page["design"] == "given"
+    parts = (
+        "the test part the source gives"
+        if given
+        else f"drawn by class: {_percent(protocol.val_fraction)} validation, {_percent(protocol.test_fraction)} test, "
+        "the rest training"
+    )
+    view = study.view(study.classifier.view)
+    training = getattr(study.classifier, "training", None)
+    facts = [
+        Fact("score", SCORES[protocol.score].words),
+        Fact("reference arm", shown(protocol.reference)),
+        Fact("margin that matters", f"{100 * protocol.margin:g} points"),
+        Fact("repeats", str(protocol.repeats)),
+        Fact("split", parts),
+        Fact("drawn anew in each repeat", ", ".join(protocol.vary)),
+        Fact("copies of one picture", "counted once" if protocol.copies == "once" else "kept (a flaw)"),
+        Fact("long tail", "; ".join(_tail(protocol.long_tail)) or "as it is"),
+        Fact("classifier", f"{study.classifier.kind}, {view.size} × {view.size} px, {view.resize}"),  # type: ignore[attr-defined]
+        Fact("seed", str(protocol.seed)),
+        Fact("flaws", "; ".join(f"{flaw} ({INFLATED[flaw]})" for flaw in protocol.all_flaws) or "none"),
+    ]
+    if training is not None:
+        length = f"{training.epochs} epochs" if training.epochs else f"{training.steps} optimizer steps"
+        facts.insert(9, Fact("budget of every classifier", f"{length}, {training.batch_size} pictures each"))
+    return tuple(facts)
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:g} %"
+
+
+def _tail(sizes: tuple[int, int] | None) -> Iterable[str]:
+    if sizes is not None:
+        yield f"training classes thinned from {sizes[0]} to {sizes[1]} pictures"
+
+
+def seeds_of(result: Result) -> tuple[Seeds, ...]:
+    """Return the seeds of every repeat, as they stand in the jobs' specifications."""
+    rows = []
+    for split in result.page["splits"]:
+        repeat, arm = int(split["repeat"]), str(split["arm"])
+        jobs = [job for job in result.page["jobs"] if job["repeat"] == repeat and (not arm or job["arm"] == arm)]
+        found = {
+            name: sorted({str(job["spec"][key]) for job in jobs if job["stage"] == stage and key in job["spec"]})
+            for name, stage, key in (
+                ("generator", "generator", "seed"),
+                ("initialisation", "classifier", "seed"),
+                ("order", "classifier", "order_seed"),
+            )
+        }
+        rows.append(Seeds(repeat, shown(arm), split["digest"], **{name: ", ".join(one) for name, one in found.items()}))
+    return tuple(rows)
+
+
+def digests_of(result: Result) -> tuple[Fact, ...]:
+    """Return the digests that name the study, its data and its results in the store."""
+    facts = [Fact("study", str(result.page["digest"])), Fact("data", str(result.page["source"]["digest"]))]
+    for arm in result.arms:
+        for stage in ("predictions", "reconstruction"):
+            keys = result.keys(arm, stage)
+            facts += [Fact(f"{stage} of {shown(arm)}, repeat {repeat}", keys[repeat]) for repeat in sorted(keys)]
+    return tuple(facts)
+
+
+def notes_of(result: Result) -> tuple[str, ...]:
+    """Return what reading the source found, and what the repeats lack, in words."""
+    notes = [shown(line) for line in result.page["source"]["found"]]
+    for arm in result.arms:
+        stage = "reconstruction" if result.study.arm(arm).judged_by == "reconstruction" else "predictions"
+        finished = len(result.keys(arm, stage))
+        if finished < (result.protocol.repeats or 0):
+            notes.append(f"{shown(arm)}: {finished} of {result.protocol.repeats} repeats are finished")
+    return tuple(notes)

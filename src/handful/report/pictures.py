@@ -1,0 +1,117 @@
+"""Grids of real and synthetic pictures, each one PNG inside the page."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from handful import rng
+from handful.data.files import shown
+from handful.data.images import LabeledImages
+from handful.study.result import Result
+from handful.study.stages import get_images
+
+PER_CLASS = 8
+MOST_CLASSES = 20
+SMALLEST, LARGEST = 32, 64  # sides in the file: smaller pictures are repeated pixel by pixel, larger ones reduced
+GAP = 2
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A grid of pictures, a row for each class shown.
+
+    Args:
+        title: what the pictures are.
+        data: `data:image/png;base64,...`
+        alt: what it shows, in words.
+    """
+
+    title: str
+    data: str
+    alt: str
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Sheets of the same classes, side by side. `note` says which classes, where not all are shown."""
+
+    class_names: tuple[str, ...]
+    columns: int
+    note: str
+    sheets: tuple[Sheet, ...]
+
+
+def gallery_of(result: Result) -> Gallery | None:
+    """Return real training pictures of the first repeat and the synthetic ones of every arm, drawn by the study's seed.
+
+    None where the pictures are not in the store.
+    """
+    train = _train(result)
+    if train is None:
+        return None
+    classes = chosen(train.counts)
+    names = tuple(shown(result.class_names[label]) for label in classes)
+    sheets = [("real training pictures", train)]
+    for arm in result.arms:
+        for repeat in sorted(result.keys(arm, "synthetic"))[:1]:
+            made: LabeledImages = result.synthetic(arm, repeat)
+            sheets.append((f"synthetic: {shown(arm)}", made))
+    note = ""
+    if len(classes) < len(result.class_names):
+        note = f"{len(classes)} of {len(result.class_names)} classes, evenly from the largest to the smallest"
+    made_of = tuple(
+        Sheet(title, sheet(images, classes, result.protocol.seed), f"{title}, a row per class: {', '.join(names)}")
+        for title, images in sheets
+    )
+    return Gallery(names, PER_CLASS, note, made_of)
+
+
+def _train(result: Result) -> LabeledImages | None:
+    jobs = [job for job in result.page["jobs"] if job["stage"] == "classifier"] or result.page["jobs"]
+    keys = [job["inputs"]["images"] for job in jobs if result.store.has(job["inputs"].get("images", ""))]
+    split = result.page["splits"][0]["key"]
+    if not keys or not result.store.has(split):
+        return None
+    return get_images(result.store, keys[0]).take(result.store.arrays(split)["train"])
+
+
+def chosen(counts: NDArray[np.int64]) -> list[int]:
+    """Return the classes shown, in their order: all, or MOST_CLASSES evenly from the largest to the smallest."""
+    if len(counts) <= MOST_CLASSES:
+        return list(range(len(counts)))
+    by_size = np.argsort(-counts, kind="stable")
+    return sorted(int(by_size[place]) for place in np.linspace(0, len(counts) - 1, MOST_CLASSES).round().astype(int))
+
+
+def sheet(images: LabeledImages, classes: list[int], seed: int) -> str:
+    """Return a data URI of up to PER_CLASS pictures of each class, a row per class, transparent where there are none."""
+    side = _side(images.pixels.shape[-1])
+    pitch = side + GAP
+    page = np.zeros((pitch * len(classes), pitch * PER_CLASS, 4), dtype=np.uint8)
+    for row, label in enumerate(classes):
+        rows = np.flatnonzero(images.labels == label)
+        stream = rng.numpy_rng(seed, "report", label)
+        for column, place in enumerate(np.sort(stream.permutation(len(rows))[:PER_CLASS])):
+            top, left = row * pitch, column * pitch
+            page[top : top + side, left : left + side] = _cell(images.pixels[rows[place]], side)
+    buffer = io.BytesIO()
+    Image.fromarray(page, "RGBA").save(buffer, format="PNG", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+
+
+def _side(size: int) -> int:
+    return min(LARGEST, size * max(1, math.ceil(SMALLEST / size)))
+
+
+def _cell(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Return uint8 [side, side, 4] of a picture uint8 [C, H, W]."""
+    colours = np.ascontiguousarray(np.broadcast_to(picture, (3, *picture.shape[1:])).transpose(1, 2, 0))
+    how = Image.Resampling.NEAREST if side >= picture.shape[-1] else Image.Resampling.LANCZOS
+    return np.asarray(Image.fromarray(colours).resize((side, side), how).convert("RGBA"))

@@ -1,0 +1,157 @@
+"""Results in the terminal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+from handful.data.profile import Profile
+from handful.study.estimate import disk, why_open
+from handful.study.plan import Plan, minutes
+from handful.study.result import Result
+from handful.study.run import Progress as RunProgress
+from handful.study.run import resolution
+from handful.study.store import Store
+
+COLOURS = {"helps": "green", "hurts": "red", "no difference that matters": "blue", "cannot tell": "yellow"}
+
+
+def print_result(result: Result) -> None:
+    """Print the table of arms and the verdict."""
+    console = Console()
+    score = result.protocol.score
+    table = Table(title=None, box=None, header_style="bold")
+    for column in ("arm", score.replace("_", " "), "difference", "interval", "p", "verdict"):
+        table.add_column(column, justify="left" if column in ("arm", "verdict") else "right", no_wrap=column == "arm")
+    for row in result.table():
+        verdict = row["verdict"] or "no verdict"
+        colour = COLOURS.get(verdict, "dim")
+        table.add_row(
+            escape(row["arm"]),
+            "-" if row["score"] is None else f"{row['score']:.3f}",
+            "" if row["difference"] is None else f"{100 * row['difference']:+.1f}",
+            "" if not row["difference_interval"] else "{:+.1f} to {:+.1f}".format(*_points(row["difference_interval"])),
+            "" if row["p_adjusted"] is None else f"{row['p_adjusted']:.3f}",
+            f"[{colour}]{verdict}[/]",
+        )
+    console.print(table)
+    console.print()
+    console.print(result.verdict, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_status(result: Result) -> None:
+    """Print how far each arm is, and each failed job with its traceback."""
+    console, jobs = Console(), result.jobs
+    console.print(f"{jobs['finished']} jobs finished, {jobs['failed']} failed, {jobs['open']} open")
+    for arm in result.progress:
+        console.print(f"  {arm['name']}: {arm['finished']} of {arm['repeats']} repeats", markup=False)
+    for failure in result.failed:
+        console.print(f"\n{failure['stage']} of {failure['arm']}, repeat {failure['repeat']}:", markup=False)
+        console.print(failure["traceback"] or failure["error"], markup=False, highlight=False, soft_wrap=True)
+
+
+def print_plan(plan: Plan, store: Store, workers: int) -> None:
+    """Print every job, which are there and why the others are not, the cost, and what the study can tell."""
+    console = Console()
+    records: dict[str, list[dict[str, Any]]] = {}
+    table = Table(box=None, header_style="bold")
+    for column in ("stage", "arm", "repeat", "state", "seconds", "why"):
+        table.add_column(column, justify="right" if column in ("repeat", "seconds") else "left")
+    for job in plan.jobs:
+        cached = store.has(job.key)
+        if not cached and job.stage not in records:
+            records[job.stage] = list(store.records(job.stage))
+        failed = store.failure(job.key) is not None
+        why = "" if cached else "failed before; is tried again" if failed else why_open(job, records[job.stage])
+        state = "cached" if cached else "open"
+        seconds = "" if cached else f"{plan.seconds.get(job.key, 0):.1f}"
+        table.add_row(job.stage, escape(job.arm), str(job.repeat), state, seconds, why)
+    console.print(table)
+    count = Counter(store.has(job.key) for job in plan.jobs)
+    for cut in plan.cuts:
+        console.print(f"to fit the budget: {cut}", markup=False)
+    console.print(resolution(plan), markup=False, highlight=False)
+    console.print(
+        f"{len(plan.jobs)} jobs, {count[True]} cached, {count[False]} to run: about {minutes(plan, workers):.1f} "
+        f"minutes on {workers} workers, {disk(plan, store) / 1e6:.0f} MB on disk",
+        highlight=False,
+    )
+
+
+def print_profile(found: Profile) -> None:
+    """Print what is in a set of pictures."""
+    console, told = Console(), found.to_json()
+    parts = [part for part in ("train", "val", "test", "unassigned") if any(row.get(part) for row in told["classes"])]
+    table = Table(box=None, header_style="bold")
+    table.add_column("class")
+    for part in parts:
+        table.add_column("pictures" if part == "unassigned" else part, justify="right")
+    for row in told["classes"]:
+        table.add_row(escape(row["name"]), *(str(row.get(part, 0)) for part in parts))
+    console.print(table)
+    for line in profile_lines(told):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def profile_lines(told: dict[str, Any]) -> list[str]:
+    """Return what `look` says beside the table of classes, a line each."""
+    lines = []
+    if told["imbalance_ratio"] is not None:
+        lines.append(
+            f"imbalance: the largest class has {told['imbalance_ratio']:.1f} times the pictures of the smallest"
+        )
+    width, height = told["sizes"]["width"], told["sizes"]["height"]
+    lines.append(
+        f"sizes: {width['min']:.0f}x{height['min']:.0f} to {width['max']:.0f}x{height['max']:.0f} px, "
+        f"median {width['median']:.0f}x{height['median']:.0f}; {told['colours']['grey']} grey, {told['colours']['rgb']} in colour"
+    )
+    copies = told["copies"]
+    lines.append(
+        f"copies: {copies['exact']} files repeat an earlier one, {copies['across_parts']} pictures across parts"
+    )
+    lines += [f"identical pictures with different labels: {', '.join(ids)}" for ids in told["conflicts"]]
+    lines += [f"cannot be read: {fault['path']}: {fault['why']}" for fault in told["faults"]]
+    if told["ignored"]:
+        lines.append(f"ignored beside the class folders: {', '.join(told['ignored'])}")
+    return lines
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[RunProgress], None]]:
+    """Yield a callback that shows a run's progress with the time left; plain lines where there is no terminal."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}"))
+    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    with bar:
+        task = bar.add_task("starting", total=None, left="")
+        last = [0]
+
+        def show(state: RunProgress) -> None:
+            left = "" if state.seconds_left is None else f"{_duration(state.seconds_left)} left"
+            doing = f"{state.job.stage} of {escape(state.job.arm)}, repeat {state.job.repeat}"
+            bar.update(task, completed=state.done, total=state.total, description=doing, left=left)
+            tenth = 10 * state.done // max(1, state.total)
+            if not console.is_terminal and tenth > last[0]:
+                last[0] = tenth
+                console.print(f"{state.done} of {state.total} jobs, {left}", highlight=False)
+            if state.event == "failed":
+                console.print(f"failed: {doing}", highlight=False)
+
+        yield show
+
+
+def _points(interval: list[float]) -> list[float]:
+    return [100 * value for value in interval]
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
