@@ -118,7 +118,7 @@ def run(
         print_plan(plan, kept, num)
         return
     with progress_bar() as progress:
-        result = run_study(study, store, budget=minutes, engine_name=engine, say=_say, progress=progress, **how)
+        result = run_study(study, store, budget=minutes, engine=engine, say=_say, progress=progress, **how)
     print_result(result)
     if result.failed:
         _say(f"{len(result.failed)} jobs failed; `handful status {store}` shows why, the same command tries them again")

@@ -18,6 +18,7 @@ from handful.study.plan import Plan, minutes
 from handful.study.result import Result
 from handful.study.run import Progress as RunProgress
 from handful.study.run import resolution
+from handful.study.stages import Job
 from handful.study.store import Store
 
 COLOURS = {"helps": "green", "hurts": "red", "no difference that matters": "blue", "cannot tell": "yellow"}
@@ -60,19 +61,15 @@ def print_status(result: Result) -> None:
 def print_plan(plan: Plan, store: Store, workers: int) -> None:
     """Print every job, which are there and why the others are not, the cost, and what the study can tell."""
     console = Console()
-    records: dict[str, list[dict[str, Any]]] = {}
+    if not console.is_terminal:
+        console.width = max(console.width, 160)
     table = Table(box=None, header_style="bold")
-    for column in ("stage", "arm", "repeat", "state", "seconds", "why"):
-        table.add_column(column, justify="right" if column in ("repeat", "seconds") else "left")
-    for job in plan.jobs:
-        cached = store.has(job.key)
-        if not cached and job.stage not in records:
-            records[job.stage] = list(store.records(job.stage))
-        failed = store.failure(job.key) is not None
-        why = "" if cached else "failed before; is tried again" if failed else why_open(job, records[job.stage])
-        state = "cached" if cached else "open"
-        seconds = "" if cached else f"{plan.seconds.get(job.key, 0):.1f}"
-        table.add_row(job.stage, escape(job.arm), str(job.repeat), state, seconds, why)
+    for column in ("stage", "arm", "repeats", "state", "seconds each", "why"):
+        table.add_column(column, justify="right" if column == "seconds each" else "left")
+    for (stage, arm, state, why), jobs in _grouped(plan, store).items():
+        each = sum(plan.seconds.get(job.key, 0.0) for job in jobs) / len(jobs)
+        repeats = ", ".join(str(job.repeat) for job in jobs)
+        table.add_row(stage, escape(arm), repeats, state, f"{each:.1f}" if state == "open" else "", why)
     console.print(table)
     count = Counter(store.has(job.key) for job in plan.jobs)
     for cut in plan.cuts:
@@ -83,6 +80,20 @@ def print_plan(plan: Plan, store: Store, workers: int) -> None:
         f"minutes on {workers} workers, {disk(plan, store) / 1e6:.0f} MB on disk",
         highlight=False,
     )
+
+
+def _grouped(plan: Plan, store: Store) -> dict[tuple[str, str, str, str], list[Job]]:
+    """The plan's jobs by stage, arm, state and reason."""
+    records: dict[str, list[dict[str, Any]]] = {}
+    groups: dict[tuple[str, str, str, str], list[Job]] = {}
+    for job in plan.jobs:
+        state, why = ("cached", "") if store.has(job.key) else ("open", "failed before; is tried again")
+        if state == "open" and store.failure(job.key) is None:
+            if job.stage not in records:
+                records[job.stage] = list(store.records(job.stage))
+            why = why_open(job, records[job.stage])
+        groups.setdefault((job.stage, job.arm, state, why), []).append(job)
+    return groups
 
 
 def print_profile(found: Profile) -> None:
@@ -107,10 +118,10 @@ def profile_lines(told: dict[str, Any]) -> list[str]:
         lines.append(
             f"imbalance: the largest class has {told['imbalance_ratio']:.1f} times the pictures of the smallest"
         )
-    width, height = told["sizes"]["width"], told["sizes"]["height"]
+    width, height, colours = told["sizes"]["width"], told["sizes"]["height"], told["colours"]
     lines.append(
         f"sizes: {width['min']:.0f}x{height['min']:.0f} to {width['max']:.0f}x{height['max']:.0f} px, "
-        f"median {width['median']:.0f}x{height['median']:.0f}; {told['colours']['grey']} grey, {told['colours']['rgb']} in colour"
+        f"median {width['median']:.0f}x{height['median']:.0f}; {colours['grey']} grey, {colours['rgb']} in colour"
     )
     copies = told["copies"]
     lines.append(

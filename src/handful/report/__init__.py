@@ -1,4 +1,4 @@
 """The report: one HTML file that opens offline.
 
-    Result -> page (every number, typed) -> figures and pictures -> templates -> one file
+Result -> collect -> page (every number, typed) -> figures, pictures -> html -> one file
 """

@@ -39,19 +39,19 @@ def arm_words(arm: Arm) -> str:
     """Return what an arm changes, in words."""
     words = []
     if arm.classifier is not None:
-        words.append(f"a classifier of its own ({arm.classifier.kind})")  # type: ignore[attr-defined]
+        words.append(f"a classifier of its own ({arm.classifier.kind})")
     if arm.balance is not None:
         words.append({"class-weights": "loss weighted by class", "oversample": "class-balanced batches"}[arm.balance])
     if arm.augment is not None:
         words.append("classical augmentation of every batch")
     if arm.generator is not None:
-        kind = arm.generator.kind  # type: ignore[attr-defined]
+        kind = arm.generator.kind
         if arm.judged_by == "reconstruction":
             return f"no classifier: how well {kind} rebuilds the test pictures"
         amount = f"{arm.add} for every class" if arm.add is not None else f"classes filled to {_level(arm.fill_to)}"
         words.append(f"synthetic pictures by {kind}, {amount}")
-        if arm.selection.kind != "none":  # type: ignore[attr-defined]
-            words.append(f"selected by {arm.selection.kind}")  # type: ignore[attr-defined]
+        if arm.selection.kind != "none":
+            words.append(f"selected by {arm.selection.kind}")
     if not arm.real:
         words.append("trained on synthetic pictures alone")
     return "; ".join(words) or "no treatment"
@@ -82,7 +82,7 @@ def protocol_facts(result: Result) -> tuple[Fact, ...]:
         Fact("drawn anew in each repeat", ", ".join(protocol.vary)),
         Fact("copies of one picture", "counted once" if protocol.copies == "once" else "kept (a flaw)"),
         Fact("long tail", "; ".join(_tail(protocol.long_tail)) or "as it is"),
-        Fact("classifier", f"{study.classifier.kind}, {view.size} × {view.size} px, {view.resize}"),  # type: ignore[attr-defined]
+        Fact("classifier", f"{study.classifier.kind}, {view.size} × {view.size} px, {view.resize}"),
         Fact("seed", str(protocol.seed)),
         Fact("flaws", "; ".join(f"{flaw} ({INFLATED[flaw]})" for flaw in protocol.all_flaws) or "none"),
     ]

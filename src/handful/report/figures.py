@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
@@ -11,12 +12,12 @@ from handful.report.page import ArmPage, Page
 from handful.report.svg import (
     ACCENT,
     BAND,
+    HURTS,
     INK,
     MUTED,
     ON_ACCENT,
     PAPER,
     REAL,
-    RULE,
     SYNTHETIC,
     VERDICT_COLOURS,
     drawing,
@@ -27,7 +28,7 @@ from handful.report.svg import (
 
 WRITTEN = 20  # classes up to which a confusion matrix has its counts written
 WIDE = 7.6  # inches of a figure as wide as the text
-RGB = (0.0, 0.45, 0.70)  # of the heat map with too many cells to draw one by one; reads on light and dark
+RIGHT, WRONG = (0.16, 0.45, 0.78), (0.83, 0.40, 0.10)  # where cells are too many to draw one by one
 
 
 def forest(page: Page) -> str:
@@ -104,26 +105,28 @@ def learning(page: Page, arm: ArmPage) -> str:
             axes.set_xlabel("optimizer steps")
             _shared(page, axes, panel)
             if len(panel.curves) > 1:
-                axes.legend(loc="lower right", handlelength=1.6, borderpad=0.2)
+                axes.legend(loc="lower right", bbox_to_anchor=(1.0, 0.08), handlelength=1.6, borderpad=0.2)
             quiet(axes)
             whole_steps(axes)
     return made.svg
 
 
-def _shared(page: Page, axes: object, panel: Panel) -> None:
+def _shared(page: Page, axes: Axes, panel: Panel) -> None:
     """Give the panels of one quantity the same axis in all arms, and mark the steps the weights were taken from."""
-    from matplotlib.axes import Axes
-
-    assert isinstance(axes, Axes)
     same = [one for arm in page.arms for one in arm.panels if one.title == panel.title]
     values = np.array([value for one in same for curve in one.curves for value in _values(curve)])
     if len(values):
         low, high = (0.0, 1.0) if "score" in panel.title else (0.0, float(np.quantile(values, 0.98)) * 1.15)
         low = min(low, float(values.min()))
         axes.set_ylim(low, max(high, low + 1e-6))
+    axes.set_xlim(0, max((step for one in same for curve in one.curves for step in _steps(curve)), default=1))
     if "validation" in panel.title:
         for step in panel.best_steps:
             axes.axvline(step, ymax=0.06, color=INK, linewidth=1)
+
+
+def _steps(curve: Curve) -> list[int]:
+    return [*curve.steps, *(step for steps, _ in curve.rest for step in steps)]
 
 
 def _values(curve: Curve) -> list[float]:
@@ -131,12 +134,12 @@ def _values(curve: Curve) -> list[float]:
 
 
 def confusion(page: Page, arm: ArmPage) -> str:
-    """Test pictures by class and predicted class, summed over repeats; the colour is the share of the row."""
+    """Test pictures by class and predicted class, summed over repeats; colour is the share of the row."""
     assert arm.confusion is not None
     counts, names = arm.confusion, [short(name, 16) for name in page.class_names]
     num = len(names)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    side = min(1.4 + 0.34 * num, 4.6) if num <= WRITTEN else min(2.0 + 0.12 * num, 9.0)
+    side = min(1.4 + 0.34 * num, 4.6) if num <= WRITTEN else min(2.0 + 0.14 * num, 9.4)
     alt = f"Confusion matrix of {arm.name}: rows are the true class, columns the predicted one."
     with drawing(f"confusion-{arm.slug}", side + 0.6, side, alt) as made:
         axes = made.figure.subplots()
@@ -144,12 +147,13 @@ def confusion(page: Page, arm: ArmPage) -> str:
             _cells(axes, counts, shares, 7.5 if num <= 12 else 5.5)
         else:
             heat = np.zeros((num, num, 4))
-            heat[..., :3], heat[..., 3] = RGB, shares**0.6
+            heat[..., :3], heat[..., 3] = WRONG, shares**0.6
+            heat[np.arange(num), np.arange(num), :3] = RIGHT
             axes.imshow(heat, interpolation="nearest")
         axes.set_xlim(-0.5, num - 0.5)
         axes.set_ylim(num - 0.5, -0.5)
         axes.set_aspect("equal")
-        size = 8 if num <= WRITTEN else 5.5
+        size = 8 if num <= WRITTEN else 6.5
         axes.set_xticks(range(num), names, rotation=90 if max(map(len, names)) > 2 else 0, fontsize=size)
         axes.set_yticks(range(num), names, fontsize=size)
         axes.set_xlabel("predicted")
@@ -160,15 +164,19 @@ def confusion(page: Page, arm: ArmPage) -> str:
     return made.svg
 
 
-def _cells(axes: object, counts: NDArray[np.int64], shares: NDArray[np.float64], size: float) -> None:
-    from matplotlib.axes import Axes
-
-    assert isinstance(axes, Axes)
+def _cells(axes: Axes, counts: NDArray[np.int64], shares: NDArray[np.float64], size: float) -> None:
     for row, column in np.ndindex(*counts.shape):
         share, count = float(shares[row, column]), int(counts[row, column])
         axes.add_patch(Rectangle((column - 0.48, row - 0.48), 0.96, 0.96, color=BAND, linewidth=0))
         if count:
-            cell = Rectangle((column - 0.48, row - 0.48), 0.96, 0.96, color=ACCENT, alpha=0.08 + 0.92 * share, linewidth=0)
+            cell = Rectangle(
+                (column - 0.48, row - 0.48),
+                0.96,
+                0.96,
+                color=ACCENT if row == column else HURTS,
+                alpha=0.08 + 0.92 * share,
+                linewidth=0,
+            )
             axes.add_patch(cell)
             colour = ON_ACCENT if share > 0.5 else INK
             axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=size)
@@ -183,7 +191,10 @@ def class_counts(page: Page) -> str:
             columns.setdefault((arm.real, arm.synthetic), []).append(arm.name)
     names = [short(name, 18) for name in page.class_names]
     alt = "Training pictures per class before and after synthetic pictures are added, per arm."
-    height, width = 0.8 + max(0.15, 0.22 if len(names) <= 24 else 0.15) * len(names), min(1.2 + 1.9 * len(columns), 11.0)
+    height, width = (
+        0.8 + max(0.15, 0.22 if len(names) <= 24 else 0.15) * len(names),
+        min(1.2 + 1.9 * len(columns), 11.0),
+    )
     with drawing("class-counts", max(width, 4.6), height, alt) as made:
         grid = made.figure.subplots(1, len(columns), sharex=True, sharey=True, squeeze=False)[0]
         places = np.arange(len(names))
@@ -199,6 +210,3 @@ def class_counts(page: Page) -> str:
         if len(columns) > 1:
             grid[-1].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), handlelength=1)
     return made.svg
-
-
-__all__ = ["RULE", "by_repeat", "class_counts", "confusion", "forest", "learning"]

@@ -12,8 +12,10 @@ import jinja2
 from markupsafe import Markup
 
 from handful.report import figures
-from handful.report.page import Page, page_of
+from handful.report.collect import page_of
+from handful.report.page import Page
 from handful.report.pictures import Gallery, gallery_of
+from handful.scores import SCORES
 from handful.study.result import Result
 
 MINUS = "−"
@@ -53,9 +55,10 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(
-        score=score, points=points, percent=percent, p=p_value, count=count, duration=duration, exact=repr, slug=slug
-    )
+    forms = (score, points, size, small, percent, count, duration, slug)
+    made.filters.update({form.__name__: form for form in forms}, p=p_value, exact=repr)
+    made.globals["format"] = {form.__name__: form for form in forms}
+    made.globals["score_names"] = {name: one.words for name, one in SCORES.items()}
     return made
 
 
@@ -88,18 +91,28 @@ def points(value: float) -> str:
     return "0.0" if float(text) == 0 else text.replace("-", MINUS)
 
 
+def size(value: float) -> str:
+    """Return a difference in points, unsigned."""
+    return f"{100 * value:g}"
+
+
+def small(value: float) -> str:
+    """Return an error with three significant digits."""
+    return f"{value:.3g}"
+
+
 def percent(value: float) -> str:
     """Return a level in percent, three digits at most."""
-    return f"{100 * value:.3g} %"
+    return f"{100 * value:.3g}\N{NO-BREAK SPACE}%"
 
 
 def p_value(value: float | None) -> str:
-    """Return `p < 0.001`, `p = 0.012`, `p = 0.52`."""
+    """Return `< 0.001`, `0.012`, `0.52`."""
     if value is None:
         return "–"
     if value < 0.001:
-        return "p < 0.001"
-    return f"p = {value:.3f}" if value < 0.1 else f"p = {value:.2f}"
+        return "<\N{NO-BREAK SPACE}0.001"
+    return f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
 
 
 def count(value: float | None) -> str:

@@ -91,7 +91,7 @@ def chosen(counts: NDArray[np.int64]) -> list[int]:
 
 
 def sheet(images: LabeledImages, classes: list[int], seed: int) -> str:
-    """Return a data URI of up to PER_CLASS pictures of each class, a row per class, transparent where there are none."""
+    """Return a data URI of up to PER_CLASS pictures of each class, a row per class, clear where there are none."""
     side = _side(images.pixels.shape[-1])
     pitch = side + GAP
     page = np.zeros((pitch * len(classes), pitch * PER_CLASS, 4), dtype=np.uint8)

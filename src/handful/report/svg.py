@@ -8,14 +8,12 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import matplotlib as mpl
 from matplotlib import style
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-POINT = 1.28  # CSS pixels of a point, so that 9 pt read as 11.5 px
+POINT = 1.32  # CSS pixels of a point, so that 9 pt read as 11.5 px
 LABEL = 22  # letters of a name that a figure has room for
 
 # A drawing is made in these stand-ins, and each becomes a variable of the page's style sheet: light, dark and print.
@@ -90,7 +88,7 @@ def drawing(name: str, width: float, height: float, alt: str) -> Iterator[Drawin
         made = Drawing(width, height)
         yield made
         buffer = io.StringIO()
-        FigureCanvasSVG(made.figure).print_svg(buffer, metadata={"Date": None})
+        made.figure.savefig(buffer, format="svg", metadata={"Date": None})
         made.svg = inline(buffer.getvalue(), name, alt, width)
 
 
@@ -110,9 +108,8 @@ def inline(text: str, name: str, alt: str, width: float) -> str:
         body = body.replace(stand_in, f"var(--{variable})")
     body = re.sub(r"font: ([0-9.]+)px [^;\"]*", r"font-size: \1px", body)
     pixels = round(width * 72 * POINT)
-    return (
-        f'<svg role="img" aria-label="{_attribute(alt)}" viewBox="{box.group(1)}" style="--w: {pixels}px">{body}'.rstrip()
-    )
+    head = f'<svg role="img" aria-label="{_attribute(alt)}" viewBox="{box.group(1)}" style="--w: {pixels}px">'
+    return f"{head}{body}".rstrip()
 
 
 def short(name: str, letters: int = LABEL) -> str:
@@ -138,6 +135,3 @@ def _attribute(text: str) -> str:
     for letter, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;")):
         text = text.replace(letter, entity)
     return text
-
-
-VERSION = mpl.__version__

@@ -31,11 +31,16 @@ def recipe_of(plan: Plan, arm: str, job: Job) -> Any:
     return plan.study.generator_of(plan.study.arm(arm)) if job.stage == "generator" else None
 
 
-def expected(plan: Plan, store: Store, device: str) -> dict[str, float]:
-    """Return seconds per open job, from timing three steps of each recipe on pictures of noise."""
-    split = next(iter(plan.splits.values()))
-    num_train = len(split.train)
-    timed: dict[str, float] = {}
+Timings = dict[str, tuple[float, float]]
+
+
+def expected(plan: Plan, store: Store, device: str, timings: Timings) -> dict[str, float]:
+    """Return seconds per open job, from timing three steps of each recipe on pictures of noise.
+
+    Args:
+        timings: what has been timed already, and where new timings are kept: seconds to start and per step.
+    """
+    num_train = len(next(iter(plan.splits.values())).train)
     seconds: dict[str, float] = {}
     for (arm, _), jobs in plan.jobs_by_arm().items():
         for job in jobs:
@@ -45,16 +50,26 @@ def expected(plan: Plan, store: Store, device: str) -> dict[str, float]:
             if recipe is None:
                 seconds[job.key] = SMALL_JOB
                 continue
-            if recipe.digest() not in timed:
-                timed[recipe.digest()] = time_fit(recipe, plan.source.class_names, num_train, device)
-            seconds[job.key] = timed[recipe.digest()]
+            seconds[job.key] = fit_seconds(recipe, plan.source.class_names, num_train, device, timings)
     return seconds
 
 
-def time_fit(recipe: Any, class_names: tuple[str, ...], num_train: int, device: str) -> float:
-    """Return the seconds that one fit to `num_train` pictures takes, from the cost of three steps after the first."""
+def fit_seconds(recipe: Any, class_names: tuple[str, ...], num_train: int, device: str, timings: Timings) -> float:
+    """Return the seconds that one fit to `num_train` pictures is expected to take."""
     if not hasattr(recipe, "training"):
         return SMALL_JOB
+    steps = recipe.training.steps_for(num_train)
+    same_cost = recipe.changed(training=recipe.training.changed(steps=1, epochs=None, eval_every=10_000)).digest()
+    if same_cost not in timings:
+        timings[same_cost] = _time_steps(recipe, class_names, device)
+    start, per_step = timings[same_cost]
+    networks = len(class_names) if getattr(recipe, "per_class", False) else 1
+    looks = math.ceil(steps / recipe.training.eval_every)
+    return start + per_step * networks * (steps + looks * 0.5)
+
+
+def _time_steps(recipe: Any, class_names: tuple[str, ...], device: str) -> tuple[float, float]:
+    """Seconds to start and per step, from three steps after the first."""
     parts = _noise(recipe, class_names, max(2, 64 // len(class_names)))
 
     def run(steps: int) -> float:
@@ -66,11 +81,7 @@ def time_fit(recipe: Any, class_names: tuple[str, ...], num_train: int, device: 
 
     run(1)
     start = run(1)
-    per_step = max(run(1 + TIMED_STEPS) - start, 1e-4) / TIMED_STEPS
-    networks = len(class_names) if getattr(recipe, "per_class", False) else 1
-    steps = recipe.training.steps_for(num_train)
-    looks = math.ceil(steps / recipe.training.eval_every)
-    return float(start + per_step * networks * (steps + looks * 0.5))
+    return start, max(run(1 + TIMED_STEPS) - start, 1e-4) / TIMED_STEPS
 
 
 def disk(plan: Plan, store: Store) -> float:

@@ -14,7 +14,7 @@ from handful.config import digest_of
 from handful.data.copies import once
 from handful.data.source import Source, open_source
 from handful.data.split import Split, draw_split
-from handful.study.estimate import expected
+from handful.study.estimate import Timings, expected
 from handful.study.protocol import QUICK_REPEATS
 from handful.study.stages import Job, jobs_of
 from handful.study.store import Store
@@ -110,26 +110,39 @@ def make_plan(
     for line in found(source):
         say(line)
     kept = store.plan(request_of(study, source.digest, budget)) if budget is not None else None
+    timings: Timings = {}
     if kept is not None:
-        return _plan(_apply(study, kept["choices"]), source, tuple(kept["cuts"]), {})
-    plan = _plan(study, source, (), {})
-    open_fields = study.protocol.repeats is None or study.arms is None or study.classifier is None
-    if timed or (budget is not None and open_fields):
-        plan = replace(plan, seconds=expected(plan, store, device))
-    if budget is None or not open_fields:
-        return plan
+        plan = _plan(_apply(study, kept["choices"]), source, tuple(kept["cuts"]))
+        return replace(plan, seconds=expected(plan, store, device, timings)) if timed else plan
+    plan = _plan(study, source)
+    options = _options(study, plan) if budget is not None else []
+    if timed or options:
+        plan = replace(plan, seconds=expected(plan, store, device, timings))
+    return _fitted(study, plan, store, options, budget, workers, device, timings) if budget is not None else plan
+
+
+def _fitted(
+    study: Study,
+    plan: Plan,
+    store: Store,
+    options: list[tuple[str, Any, str]],
+    budget: float,
+    workers: int,
+    device: str,
+    timings: Timings,
+) -> Plan:
+    """Take options one after another until the plan fits into `budget` minutes."""
     choices: dict[str, Any] = {}
     cuts: list[str] = []
-    for name, value, words in _options(study, plan):
+    for name, value, words in options:
         if minutes(plan, workers) <= budget:
             break
         choices[name] = value
         cuts.append(words)
-        plan = _plan(_apply(study, choices), source, tuple(cuts), {})
-        plan = replace(plan, seconds=expected(plan, store, device))
+        plan = _plan(_apply(study, choices), plan.source)
+        plan = replace(plan, seconds=expected(plan, store, device, timings))
     if minutes(plan, workers) > budget:
-        cuts.append(f"still about {minutes(plan, workers):.0f} minutes, over the budget of {budget:g}")
-        plan = replace(plan, cuts=tuple(cuts))
+        cuts.append(f"it will still take about {minutes(plan, workers):.0f} minutes")
     return replace(plan, cuts=tuple(cuts))
 
 
@@ -142,7 +155,7 @@ def keep_choices(study: Study, plan: Plan, store: Store, budget: float | None) -
         choices = {
             "repeats": plan.repeats,
             "arms": [arm.name for arm in plan.study.arms] if study.arms is None else None,
-            "steps": plan.study.classifier.training.steps if study.classifier is None else None,
+            "steps": plan.study.classifier.training.steps if study.classifier is None and study.steps is None else None,
         }
         store.set_plan(request, {"choices": choices, "cuts": list(plan.cuts)})
 
@@ -189,9 +202,9 @@ def minutes(plan: Plan, workers: int) -> float:
     return sum(plan.seconds.values()) / max(1, workers) / 60
 
 
-def _plan(study: Study, source: Source, cuts: tuple[str, ...], seconds: dict[str, float]) -> Plan:
+def _plan(study: Study, source: Source, cuts: tuple[str, ...] = ()) -> Plan:
     resolved = resolve(study, source)
-    return Plan(resolved, source, draw_splits(resolved, source), cuts, seconds)
+    return Plan(resolved, source, draw_splits(resolved, source), cuts, {})
 
 
 def _options(study: Study, plan: Plan) -> list[tuple[str, Any, str]]:
@@ -199,7 +212,7 @@ def _options(study: Study, plan: Plan) -> list[tuple[str, Any, str]]:
     options: list[tuple[str, Any, str]] = []
     if study.protocol.repeats is None:
         options.append(("repeats", QUICK_REPEATS, f"{QUICK_REPEATS} repeats instead of {plan.repeats}"))
-    if study.classifier is None:
+    if study.classifier is None and study.steps is None:
         steps = plan.study.classifier.training.steps
         while steps // 2 >= FEWEST_STEPS:
             steps //= 2

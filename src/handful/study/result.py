@@ -111,6 +111,15 @@ class Result:
 
     def scores(self, arm: str) -> dict[str, dict[str, Any]]:
         """Return each score of an arm on its test parts: mean, sd, interval (95 %) and values by repeat."""
+        if arm not in self._scores:
+            self._scores[arm] = self._score(arm)
+        return self._scores[arm]
+
+    @cached_property
+    def _scores(self) -> dict[str, dict[str, dict[str, Any]]]:
+        return {}
+
+    def _score(self, arm: str) -> dict[str, dict[str, Any]]:
         repeats = sorted(self.predictions(arm))
         if not repeats:
             return self._reconstruction(arm)

@@ -11,7 +11,7 @@ from typing import Any
 from handful.data.images import View
 from handful.data.load import load
 from handful.data.source import Source
-from handful.study.engines import default_workers, engine, pick_device, run_jobs
+from handful.study import engines
 from handful.study.plan import Plan, found, keep_choices, make_plan
 from handful.study.result import Result
 from handful.study.stages import Job, put_images, put_split, versions
@@ -37,7 +37,7 @@ def run(
     store: str | Path,
     *,
     budget: float | None = DEFAULT_BUDGET,
-    engine_name: str = "local",
+    engine: str = "local",
     workers: int | None = None,
     device: str = "auto",
     say: Callable[[str], None] | None = None,
@@ -49,7 +49,7 @@ def run(
         study: what is compared.
         store: folder for the results; made where it is not there.
         budget: minutes that repeats, arms and steps are fitted into where the study leaves them open; None: no limit.
-        engine_name: `local` (processes on this machine) or `serial`; the results are the same.
+        engine: `local` (processes on this machine) or `serial`; the results are the same.
         workers: processes; None: what suits this machine.
         device: `auto`, `cpu`, `cuda`.
         say: told in words what was found and decided.
@@ -59,9 +59,10 @@ def run(
         InputError: the source or the study cannot be used; nothing has been written.
     """
     say = say or (lambda line: None)
-    where = pick_device(device)
-    workers = workers or default_workers(where)
+    where = engines.pick_device(device)
+    workers = workers or engines.default_workers(where)
     kept = Store(store)
+    kept.sweep()
     plan = make_plan(study, kept, budget=budget, workers=workers, device=where, timed=progress is not None, say=say)
     for cut in plan.cuts:
         say(f"to fit the budget of {budget:g} minutes: {cut}")
@@ -70,8 +71,8 @@ def run(
     keep_choices(study, plan, kept, budget)
     kept.set_study(plan.study.digest(), page_of(plan))
     watch = Watch(plan, kept, workers, progress)
-    with engine(engine_name, workers) as executor:
-        run_jobs(plan.jobs, executor, kept, device=where, at_once=workers, event=watch.event)
+    with engines.engine(engine, workers) as executor:
+        engines.run_jobs(plan.jobs, executor, kept, device=where, at_once=workers, event=watch.event)
     return Result.of(kept, plan.study.digest())
 
 

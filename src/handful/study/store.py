@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
@@ -76,7 +77,7 @@ class Store:
     def put(self, key: str, record: dict[str, Any], write: Callable[[Path], None]) -> None:
         """Store a result: `write` fills a folder, which then takes its place in one rename."""
         self.start()
-        aside = self.root / "aside" / f"{key[:12]}-{uuid.uuid4().hex}"
+        aside = self.root / "aside" / f"{platform.node()}-{os.getpid()}-{uuid.uuid4().hex}"
         aside.mkdir(parents=True)
         try:
             write(aside)
@@ -91,6 +92,12 @@ class Store:
         finally:
             shutil.rmtree(aside, ignore_errors=True)
         (self.root / "failed" / f"{key}.json").unlink(missing_ok=True)
+
+    def sweep(self) -> None:
+        """Remove what killed processes of this machine left half written."""
+        for aside in (self.root / "aside").glob(f"{platform.node()}-*"):
+            if not _alive(int(aside.name.split("-")[-2])):
+                shutil.rmtree(aside, ignore_errors=True)
 
     def start(self) -> None:
         """Create the folder and its mark where they are not there yet."""
@@ -145,6 +152,18 @@ class Store:
     def set_plan(self, digest: str, plan: dict[str, Any]) -> None:
         self.start()
         write_json(self.root / "plans" / f"{digest}.json", plan)
+
+
+def _alive(pid: int) -> bool:
+    if os.name == "nt":  # signal 0 would interrupt the process there
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
