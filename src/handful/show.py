@@ -26,19 +26,19 @@ COLOURS = {"helps": "green", "hurts": "red", "no difference that matters": "blue
 
 def print_result(result: Result) -> None:
     """Print the table of arms and the verdict."""
-    console = Console()
-    score = result.protocol.score
-    table = Table(title=None, box=None, header_style="bold")
-    for column in ("arm", score.replace("_", " "), "difference", "interval", "p", "verdict"):
-        table.add_column(column, justify="left" if column in ("arm", "verdict") else "right", no_wrap=column == "arm")
+    console = _console()
+    table = Table(box=None, header_style="bold")
+    for column in ("arm", result.protocol.score.replace("_", " "), "95 %", "difference", "interval", "p", "verdict"):
+        table.add_column(column, justify="left" if column in ("arm", "verdict") else "right", no_wrap=True)
     for row in result.table():
         verdict = row["verdict"] or "no verdict"
         colour = COLOURS.get(verdict, "dim")
         table.add_row(
             escape(row["arm"]),
             "-" if row["score"] is None else f"{row['score']:.3f}",
+            "{:.3f} to {:.3f}".format(*row["interval"]) if row["interval"] else "",
             "" if row["difference"] is None else f"{100 * row['difference']:+.1f}",
-            "" if not row["difference_interval"] else "{:+.1f} to {:+.1f}".format(*_points(row["difference_interval"])),
+            "{:+.1f} to {:+.1f}".format(*_points(row["difference_interval"])) if row["difference_interval"] else "",
             "" if row["p_adjusted"] is None else f"{row['p_adjusted']:.3f}",
             f"[{colour}]{verdict}[/]",
         )
@@ -47,9 +47,15 @@ def print_result(result: Result) -> None:
     console.print(result.verdict, markup=False, highlight=False, soft_wrap=True)
 
 
+def _console() -> Console:
+    """A console wide enough for tables where the output goes to a file or a pipe."""
+    console = Console()
+    return console if console.is_terminal else Console(width=max(console.width, 160))
+
+
 def print_status(result: Result) -> None:
     """Print how far each arm is, and each failed job with its traceback."""
-    console, jobs = Console(), result.jobs
+    console, jobs = _console(), result.jobs
     console.print(f"{jobs['finished']} jobs finished, {jobs['failed']} failed, {jobs['open']} open")
     for arm in result.progress:
         console.print(f"  {arm['name']}: {arm['finished']} of {arm['repeats']} repeats", markup=False)
@@ -60,9 +66,7 @@ def print_status(result: Result) -> None:
 
 def print_plan(plan: Plan, store: Store, workers: int) -> None:
     """Print every job, which are there and why the others are not, the cost, and what the study can tell."""
-    console = Console()
-    if not console.is_terminal:
-        console.width = max(console.width, 160)
+    console = _console()
     table = Table(box=None, header_style="bold")
     for column in ("stage", "arm", "repeats", "state", "seconds each", "why"):
         table.add_column(column, justify="right" if column == "seconds each" else "left")
@@ -98,7 +102,7 @@ def _grouped(plan: Plan, store: Store) -> dict[tuple[str, str, str, str], list[J
 
 def print_profile(found: Profile) -> None:
     """Print what is in a set of pictures."""
-    console, told = Console(), found.to_json()
+    console, told = _console(), found.to_json()
     parts = [part for part in ("train", "val", "test", "unassigned") if any(row.get(part) for row in told["classes"])]
     table = Table(box=None, header_style="bold")
     table.add_column("class")

@@ -21,7 +21,7 @@ MAX_HELD_OUT = 0.95
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Three disjoint sets of source rows, int64, sorted."""
+    """Three sets of source rows, int64, sorted, disjoint; val and test are one under the flaw test-as-val."""
 
     train: Rows
     val: Rows
@@ -30,7 +30,8 @@ class Split:
     def __post_init__(self) -> None:
         for name in ("train", "val", "test"):
             object.__setattr__(self, name, np.sort(np.asarray(getattr(self, name), dtype=np.int64)))
-        rows = np.concatenate([self.train, self.val, self.test])
+        held_out = [self.test] if np.array_equal(self.val, self.test) else [self.val, self.test]  # flaw test-as-val
+        rows = np.concatenate([self.train, *held_out])
         values, times = np.unique(rows, return_counts=True)
         if (times > 1).any():
             raise DataError(f"rows {values[times > 1][:10].tolist()} are in a split more than once")

@@ -132,9 +132,7 @@ def digests_of(result: Result) -> tuple[Fact, ...]:
 def notes_of(result: Result) -> tuple[str, ...]:
     """Return what reading the source found, and what the repeats lack, in words."""
     notes = [shown(line) for line in result.page["source"]["found"]]
-    for arm in result.arms:
-        stage = "reconstruction" if result.study.arm(arm).judged_by == "reconstruction" else "predictions"
-        finished = len(result.keys(arm, stage))
-        if finished < (result.protocol.repeats or 0):
-            notes.append(f"{shown(arm)}: {finished} of {result.protocol.repeats} repeats are finished")
+    for one in result.progress:
+        if one["finished"] < one["repeats"]:
+            notes.append(f"{shown(one['name'])}: {one['finished']} of {one['repeats']} repeats are finished")
     return tuple(notes)

@@ -199,11 +199,13 @@ class Result:
         if num_repeats < QUICK_REPEATS:
             return Versus(reference, made, p_adjusted, None, f"{num_repeats} repeats; a verdict needs {QUICK_REPEATS}")
         verdict = judge(made, margin=margin, num_repeats=num_repeats)
-        reason = verdict.reason
+        reason, points = verdict.reason, f"the {100 * margin:g} points that matter"
         if verdict.word == "cannot tell" and made.p_value is not None:
             reason = would_tell(made, margin, num_repeats)
-        elif verdict.at_least_margin:
-            reason = f"by at least the {100 * margin:g} points that matter"
+        elif verdict.word == "no difference that matters":
+            reason = f"the whole interval is within {points}"
+        elif verdict.word != "cannot tell":
+            reason = f"by at least {points}" if verdict.at_least_margin else f"perhaps by less than {points}"
         return Versus(reference, made, p_adjusted, verdict.word, reason)
 
     @property

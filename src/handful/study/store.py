@@ -38,7 +38,10 @@ class Store:
         self.root = Path(root)
         if self.root.exists() and not self.root.is_dir():
             raise StoreError(f"{self.root}: is a file; a store is a folder")
-        if self.root.is_dir() and any(self.root.iterdir()) and not (self.root / "store.json").exists():
+        others = [
+            path for path in self.root.glob("*") if not path.name.startswith(".store.json.")
+        ]  # as a kill leaves it
+        if others and not (self.root / "store.json").exists():
             raise StoreError(f"{self.root}: is not empty and not a store; choose another folder for -o")
         mark = read_json(self.root / "store.json")
         if mark and mark.get("format") != FORMAT:

@@ -1,0 +1,110 @@
+"""Small real pictures, and what every contract suite asks of any part."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+from handful.config import Recipe
+from handful.data.images import LabeledImages, View
+from handful.errors import ConfigError
+from handful.nn.train import one_thread
+
+NAMES = ("zero", "one", "four", "seven")
+DIGITS = (0, 1, 4, 7)
+
+
+@pytest.fixture(autouse=True)
+def _alone() -> Iterator[None]:
+    """Every job of handful runs with one torch thread."""
+    with one_thread():
+        yield
+
+
+@pytest.fixture(scope="session")
+def digits() -> Callable[..., LabeledImages]:
+    """digits(start, counts): scanned digits of four classes, 8 px grey, from the start-th of each class on."""
+    images, targets = load_digits(return_X_y=True)
+    pixels = np.rint(images.reshape(-1, 1, 8, 8) * (255 / 16)).astype(np.uint8)
+
+    def take(start: int, counts: tuple[int, int, int, int]) -> LabeledImages:
+        rows = np.concatenate(
+            [np.flatnonzero(targets == digit)[start : start + num] for digit, num in zip(DIGITS, counts, strict=True)]
+        )
+        labels = np.repeat(np.arange(4), counts)
+        return LabeledImages.of_arrays(pixels[rows], labels, NAMES)
+
+    return take
+
+
+@pytest.fixture(scope="session")
+def untouched() -> Callable[[], AbstractContextManager[None]]:
+    """A block that must leave the global streams of torch, NumPy and Python where they are."""
+
+    @contextmanager
+    def check() -> Iterator[None]:
+        before = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
+        yield
+        assert torch.equal(torch.get_rng_state(), before[0])
+        assert all(np.array_equal(now, then) for now, then in zip(np.random.get_state(), before[1], strict=True))
+        assert random.getstate() == before[2]
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def files_of() -> Callable[[Path], dict[str, bytes]]:
+    """files_of(folder): the bytes of every file in it, by path."""
+
+    def read(folder: Path) -> dict[str, bytes]:
+        return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    return read
+
+
+def others(value: Any) -> Iterator[Any]:
+    """Values that a field holding `value` might hold as well."""
+    if isinstance(value, bool):
+        yield not value
+    elif isinstance(value, int):
+        yield from (value + 1, value - 1, value + 2)
+    elif isinstance(value, float):
+        yield from (value / 2, value + 0.125)
+    elif isinstance(value, tuple):
+        for place, item in enumerate(value):
+            yield from ((*value[:place], other, *value[place + 1 :]) for other in others(item))
+    elif isinstance(value, Recipe):
+        yield from (changed for name in type(value).model_fields for changed in changes(value, name))
+    elif value is None:
+        yield from (1, 0.25, View(size=9), "last", {"rotation": 3.0})
+    elif isinstance(value, str):
+        yield from ("v2", "mse", "oversample", "sgd", "constant", "best", "crop")
+
+
+def changes(recipe: Recipe, name: str) -> list[Recipe]:
+    """Valid recipes that differ from this one in one field; none where the field can hold one value only."""
+    found = []
+    for value in others(getattr(recipe, name)):
+        try:
+            found.append(recipe.changed(**{name: value}))
+        except ConfigError:
+            continue
+    return found
+
+
+@pytest.fixture(scope="session")
+def one_field_changed() -> Callable[[Recipe], dict[str, list[Recipe]]]:
+    """one_field_changed(recipe): by field, valid recipes that differ in that field alone, at any depth."""
+
+    def by_field(recipe: Recipe) -> dict[str, list[Recipe]]:
+        return {name: changes(recipe, name) for name in type(recipe).model_fields}
+
+    return by_field
