@@ -5,7 +5,7 @@
 Probit model: arm a is right on picture j of class c in repeat r where
     theta_ac + alpha u_j + tau_a h_aj + lambda g_ar + e_ajr > 0,    u, h, g, e standard normal.
 u is the difficulty of the picture, shared by the arms; h what the treatment changes at this picture; g the luck of the
-training run. alpha, tau and lambda are solved for s_repeat, s_picture and s_residual of `handful.compare.PRIOR`;
+training run. alpha, tau and lambda are solved for s_repeat, s_picture and s_residual of `handful.planner.PRIOR`;
 theta for the accuracy of each class and the true difference. Every study has new pictures and new runs.
 """
 
@@ -29,7 +29,8 @@ from scipy.optimize import fsolve
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 from scipy.stats import binom, qmc
 
-from handful.compare import PRIOR, _influence, _strata, _variance, _weights, simultaneous_level
+from handful.compare import _influence, _strata, _variance, _weights, simultaneous_level
+from handful.planner import PRIOR
 
 Floats = NDArray[np.float64]
 Parameters = tuple[float, float, float]  # alpha, tau, lambda

@@ -15,18 +15,16 @@ from sklearn.metrics import accuracy_score, f1_score, recall_score
 
 import handful.compare as module
 from handful.compare import (
-    PRIOR,
     SCORES,
     Components,
     Estimate,
     compare,
-    detectable,
     estimate_score,
     holm,
     judge,
-    needed,
     simultaneous_level,
 )
+from handful.planner import PRIOR, detectable, needed
 
 NUM_CLASSES = 4
 

@@ -10,7 +10,7 @@ Arrays: `predicted` int [R, m], class that repeat r gave to picture j, -1 where 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from math import inf, isfinite, isnan, nan, sqrt
@@ -26,7 +26,6 @@ Integers = NDArray[np.int64]
 
 SCORES = ("accuracy", "balanced_accuracy", "macro_f1")
 MIN_REPEATS = 5  # fewer give no verdict
-MOST_NEEDED = 10**7  # `needed` looks no further
 ZERO_VARIANCE = 1e-20  # rounding of equal scores; one answer that differs among 10^6 pictures is far above it
 
 
@@ -51,10 +50,6 @@ class Components:
     pooled_classes: tuple[int, ...] = ()
 
 
-PRIOR = Components(s_repeat=0.016, s_picture=0.22, s_residual=0.34)
-"""What a strong treatment of a small network showed, for accuracy and its like: used until a study has its own."""
-
-
 @dataclass(frozen=True)
 class Estimate:
     """A mean score or a difference of two, with its interval. `p_value` is two-sided, for "no difference"."""
@@ -75,14 +70,6 @@ class Verdict:
     word: Literal["helps", "hurts", "no difference that matters", "cannot tell"]
     at_least_margin: bool
     reason: str
-
-
-@dataclass(frozen=True)
-class Needed:
-    """Repeats at the present test pictures, and test pictures at the present repeats; None where no number will do."""
-
-    repeats: int | None
-    pictures: int | None
 
 
 @dataclass(frozen=True)
@@ -243,79 +230,12 @@ def simultaneous_level(num_comparisons: int, level: float = 0.95) -> float:
     """
     if num_comparisons < 1:
         raise ValueError(f"num_comparisons is {num_comparisons}: give at least 1")
-    _check_open_interval("level", level)
+    check_open_interval("level", level)
     return 1 - (1 - level) / num_comparisons
 
 
-def detectable(
-    num_repeats: int, num_pictures: int, components: Components = PRIOR, level: float = 0.95, power: float = 0.80
-) -> float:
-    """Smallest true difference, in score units, that a study of this size finds with this power.
-
-    d = (t_{1 - (1 - level)/2} + t_power) sqrt(V), V as in `Components`: with a fixed test part
-    s_repeat^2 / R + (s_picture^2 + s_residual^2 / R) / m. More repeats never bring it under 2.8 s_picture / sqrt(m).
-    Both t have Satterthwaite's degrees of freedom for the expected V_R, V_P, V_E (df of `compare`, df_P = m - 1).
-    With `PRIOR`, in points: m = 139: 8.6, 7.0, 6.1, 5.8 at R = 3, 5, 10, 15; m = 1000: 4.9, 3.4, 2.6, 2.4.
-
-    Raises:
-        ValueError: under two repeats or two pictures; level or power outside (0, 1).
-    """
-    if num_repeats < 2 or num_pictures < 2:
-        raise ValueError(f"{num_repeats} repeats and {num_pictures} test pictures: give at least 2 of each")
-    _check_open_interval("level", level)
-    _check_open_interval("power", power)
-    shared = components.overlap * components.s_picture**2 / num_pictures
-    own = (1 - components.overlap) * components.s_picture**2 + components.s_residual**2
-    v_residual = own / (num_pictures * num_repeats)
-    v_repeat = components.s_repeat**2 / num_repeats + v_residual
-    variance = v_repeat + shared
-    df = _satterthwaite(variance, v_repeat, v_residual + shared, v_residual, num_repeats, num_pictures - 1.0)
-    return float((stdtrit(df, 0.5 + level / 2) + stdtrit(df, power)) * sqrt(variance))
-
-
-def needed(
-    difference: float,
-    components: Components,
-    *,
-    num_repeats: int,
-    num_pictures: int,
-    level: float = 0.95,
-    power: float = 0.80,
-) -> Needed:
-    """What would have told: the smallest R >= 5 at the present m, and the smallest m at the present R, that detect it.
-
-    Detects: `detectable` <= |difference|. An answer up to the present number means that this study was large enough.
-    None where no number up to ten million will do (pictures bound what repeats can tell, and the reverse).
-
-    Raises:
-        ValueError: difference 0 or not finite; sizes, level or power as in `detectable`.
-    """
-    if not isfinite(difference) or difference == 0:
-        raise ValueError(f"difference is {difference!r}: give a finite difference other than 0, in score units")
-
-    def tells(repeats: int, pictures: int) -> bool:
-        return detectable(repeats, pictures, components, level, power) <= abs(difference)
-
-    return Needed(
-        repeats=_smallest(lambda count: tells(count, num_pictures), MIN_REPEATS),
-        pictures=_smallest(lambda count: tells(num_repeats, count), 2),
-    )
-
-
-def _smallest(tells: Callable[[int], bool], start: int) -> int | None:
-    """First count that tells: growing steps (it need not be monotone far out), then bisection of the last one."""
-    low, high = start - 1, start
-    while not tells(high):
-        low, high = high, high + max(high // 8, 1)
-        if high > MOST_NEEDED:
-            return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if tells(middle) else (middle, high)
-    return high
-
-
-def _check_open_interval(name: str, value: float) -> None:
+def check_open_interval(name: str, value: float) -> None:
+    """Raise ValueError where a level or a power is not inside (0, 1)."""
     if not 0 < value < 1:
         raise ValueError(f"{name} is {value!r}: give a number between 0 and 1, both excluded")
 
@@ -325,7 +245,7 @@ def _checked(predicted: Array, labels: Array, score: str, num_classes: int, leve
         close = get_close_matches(score, SCORES, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise ValueError(f"unknown score {score!r}{hint} (allowed: {', '.join(SCORES)})")
-    _check_open_interval("level", level)
+    check_open_interval("level", level)
     predicted, labels = np.asarray(predicted), np.asarray(labels)
     if predicted.ndim != 2 or labels.ndim != 1 or predicted.shape[1] != len(labels) or not len(predicted):
         raise ValueError(f"predicted has shape {predicted.shape}, labels {labels.shape}: give [R, m] and [m], R >= 1")
@@ -394,7 +314,7 @@ def _strata(weights: Floats, labels: Integers) -> tuple[list[Integers], tuple[in
     return strata, tuple(classes[single].tolist())
 
 
-def _satterthwaite(total: Any, repeat: Any, picture: Any, residual: Any, num_repeats: int, df_picture: Any) -> Any:
+def satterthwaite(total: Any, repeat: Any, picture: Any, residual: Any, num_repeats: int, df_picture: Any) -> Any:
     """Degrees of freedom of V as in `compare`, for numbers or arrays."""
     below = repeat**2 / (num_repeats - 1) + picture**2 / df_picture + residual**2 / ((num_repeats - 1) * df_picture)
     return total**2 / below
@@ -429,7 +349,7 @@ def _variance(scores: Floats, values: Floats, weights: Floats, strata: Sequence[
     safe = np.where(total > 0, 1.0, nan)
     with np.errstate(invalid="ignore", divide="ignore"):
         df_picture = np.where(df_share > 0, picture_mean_square**2 / df_share, inf)
-        df = _satterthwaite(total * safe, repeat, picture_mean_square, residual, num_repeats, df_picture)
+        df = satterthwaite(total * safe, repeat, picture_mean_square, residual, num_repeats, df_picture)
     return _Variance(repeat, residual, shared, total, df)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from safetensors import SafetensorError
 
 from handful.errors import ConfigError, InputError, StoreError, unknown
 
@@ -30,7 +31,7 @@ class Recipe(BaseModel):
     Subclasses set `VERSION` and raise it whenever the same fields start to mean another result.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True, allow_inf_nan=False)
     VERSION: ClassVar[int] = 1
 
     def __init__(self, **fields: Any) -> None:
@@ -148,4 +149,7 @@ def load_part(folder: str | Path, what: str, loaders: Mapping[str, Callable[[Pat
     try:
         return loaders[kind](folder, card)
     except FileNotFoundError as error:
-        raise StoreError(f"{folder}: incomplete, {Path(error.filename).name} is missing") from None
+        missing = Path(error.filename or str(error).rpartition(": ")[2])  # safetensors sets no file name
+        raise StoreError(f"{folder}: incomplete, {missing.name} is missing") from None
+    except (SafetensorError, KeyError) as error:
+        raise StoreError(f"{folder}: damaged: {type(error).__name__}: {error}") from None

@@ -22,8 +22,8 @@ NAMES = ("zero", "one", "four", "seven")
 DIGITS = (0, 1, 4, 7)
 
 
-@pytest.fixture(autouse=True)
-def _alone() -> Iterator[None]:
+@pytest.fixture
+def alone() -> Iterator[None]:
     """Every job of handful runs with one torch thread."""
     with one_thread():
         yield
@@ -86,13 +86,15 @@ def others(value: Any) -> Iterator[Any]:
     elif value is None:
         yield from (1, 0.25, View(size=9), "last", {"rotation": 3.0})
     elif isinstance(value, str):
-        yield from ("v2", "mse", "oversample", "sgd", "constant", "best", "crop")
+        yield from ("v2", "mse", "oversample", "sgd", "constant", "best", "last", "crop")
 
 
 def changes(recipe: Recipe, name: str) -> list[Recipe]:
     """Valid recipes that differ from this one in one field; none where the field can hold one value only."""
     found = []
     for value in others(getattr(recipe, name)):
+        if value == getattr(recipe, name):
+            continue
         try:
             found.append(recipe.changed(**{name: value}))
         except ConfigError:

@@ -42,14 +42,17 @@ def planned(study: Study, root: Path) -> tuple[Plan, Store]:
     return plan, store
 
 
-class Events(list[tuple[str, str, str]]):
+class Events:
     """What `run_jobs` told, as (stage, arm, event)."""
 
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str, str]] = []
+
     def __call__(self, job: Job, what: str) -> None:
-        self.append((job.stage, job.arm, what))
+        self.told.append((job.stage, job.arm, what))
 
     def of(self, what: str) -> list[tuple[str, str]]:
-        return [(stage, arm) for stage, arm, event in self if event == what]
+        return [(stage, arm) for stage, arm, event in self.told if event == what]
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +74,7 @@ def test_every_executor_stores_the_same_bytes(name: str, tmp_path: Path, expecte
         assert results(store.root) == expected
         again = Events()
         run_jobs(plan.jobs, executor, store, at_once=2, event=again)
-    assert again == []
+    assert again.told == []
     assert len(events.of("finished")) == len(events.of("started")) == len(plan.jobs)
     assert all(store.seconds(job.key) > 0 for job in plan.jobs)
 

@@ -20,6 +20,8 @@ from handful.generate.table import GENERATORS, load_generator
 from handful.generate.vae import VAE, ConvVAE, kl_to_standard_normal
 from handful.nn.train import How
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 STEPS = 12
 NEEDS = {"interpolate": 2}  # pictures of a class; one is enough for the others
 
@@ -255,7 +257,7 @@ def test_a_missing_or_broken_file_is_a_store_error(recipe, fitted, tmp_path):
     with pytest.raises(StoreError, match=r"incomplete, generator.safetensors is missing"):
         load_generator(tmp_path)
     weights.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(StoreError):
+    with pytest.raises(StoreError, match="damaged"):
         load_generator(tmp_path)
     tensors = load_file(_written(tmp_path / "whole.safetensors", whole))
     tensors.pop(sorted(tensors)[0])
@@ -552,7 +554,7 @@ def test_the_kl_weight_rises_over_the_warm_up(train, val, monkeypatch):
 @pytest.mark.parametrize("size", [4, 5, 8, 11, 32])
 @pytest.mark.parametrize("depth", [1, 3, 8])
 def test_the_map_halves_depth_times_but_not_under_2_px(size, depth):
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
         network = ConvVAE(3, size, 0, latent=4, width=2, depth=depth)
     halvings, side = 0, size
     while halvings < depth and side > 2:

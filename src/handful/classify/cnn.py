@@ -125,7 +125,8 @@ class CNNClassifier(Classifier):
         names, channels = tuple(card["class_names"]), int(card["channels"])
         tensors = load_file(folder / "classifier.safetensors")
         seen = frozenset(row.tobytes() for row in tensors.pop("seen").numpy())
-        network = NETWORKS[recipe.network](channels, recipe.view.size, len(names), recipe.dropout)
+        with rng.forked():
+            network = NETWORKS[recipe.network](channels, recipe.view.size, len(names), recipe.dropout)
         module = Normalised(network, torch.zeros(channels), torch.ones(channels))
         try:
             module.load_state_dict(tensors)
@@ -145,7 +146,7 @@ class Normalised(nn.Module):
         self.network = network
         self.register_buffer("mean", mean.view(1, -1, 1, 1))
         self.register_buffer("std", std.view(1, -1, 1, 1))
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 1.3 times faster on a CPU
+        self.to(memory_format=torch.channels_last)  # 1.3 times faster on a CPU
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         scaled = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)

@@ -141,6 +141,8 @@ def check_train(recipe: GeneratorRecipe, train: LabeledImages, val: LabeledImage
     require_real(train, "the generator's training part")
     if val is not None:
         require_real(val, "the generator's validation part")
+        if train.class_names != val.class_names or train.pixels.shape[1:] != val.pixels.shape[1:]:
+            raise DataError("the generator's training and validation parts differ in their classes, size or channels")
     size = train.pixels.shape[-1]
     if recipe.view is not None and recipe.view.size != size:
         raise DataError(f"the training part is {size} px, the generator's view {recipe.view.size} px")

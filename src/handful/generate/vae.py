@@ -69,8 +69,8 @@ class VAE(GeneratorRecipe):
         for name, labels in [(str(label), [int(label)]) for label in present] if self.per_class else [("all", None)]:
             own = train if labels is None else train.of_class(labels[0])
             own_val = val if labels is None or val is None else val.of_class(labels[0])
-            network = self.network(train.pixels.shape[1], train.pixels.shape[2], 0 if labels else train.num_classes)
             with rng.forked(rng.derive(seed, "init", name)):
+                network = self.network(train.pixels.shape[1], train.pixels.shape[2], 0 if labels else train.num_classes)
                 network.reset()
             history[name] = self._train(network, own, own_val, rng.derive(seed, "fit", name), how.part(name))
             networks.append(network.cpu())
@@ -187,7 +187,8 @@ class VAEGenerator(Generator):
         recipe, (channels, size, _) = fields["recipe"], fields["shape"]
         num = sum(count > 0 for count in fields["counts"]) if recipe.per_class else 1
         told = 0 if recipe.per_class else len(fields["class_names"])
-        networks = tuple(recipe.network(channels, size, told) for _ in range(num))
+        with rng.forked():
+            networks = tuple(recipe.network(channels, size, told) for _ in range(num))
         tensors = load_file(folder / "generator.safetensors")
         for place, network in enumerate(networks):
             mark = f"{place}."
@@ -228,7 +229,7 @@ class ConvVAE(nn.Module):
         self.down = nn.Sequential(*down, nn.Flatten())
         self.code = nn.Linear(flat + num_classes, 2 * latent)
         self.expand = nn.Linear(latent + num_classes, flat)
-        self.up = nn.Sequential(*up, nn.Conv2d(width, channels, 3, padding=1))
+        self.up = nn.Sequential(*up, nn.Conv2d(max(channels, width), channels, 3, padding=1))
 
     def reset(self) -> None:
         """Draw every weight again from torch's global stream."""

@@ -136,7 +136,7 @@ def headline(arms: tuple[ArmPage, ...], inflated: str, score: str, reference: st
         verb = "helps" if len(helping) == 1 else "help"
         names = _listed(helping) if len(helping) <= 3 else f"{len(helping)} of {len(made)} treatments"
         lead = max((arm for arm in made if arm.word == "helps"), key=difference_of)
-        return Headline("helps", f"{names} {verb}", f"{against}.", lead)
+        return Headline("helps", f"{names} {verb}", f"Compared with {reference}, {CLAIM}.", lead)
     if all(arm.word == "no difference that matters" for arm in made):
         return Headline("no difference that matters", "No difference that matters", f"{against}.")
     if all(arm.word == "cannot tell" for arm in made):

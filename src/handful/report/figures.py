@@ -62,10 +62,10 @@ def forest(page: Page) -> str:
 
 
 def _limit(values: NDArray[np.float64], bounds: NDArray[np.float64], margin: float) -> float:
-    """Half the axis: all intervals, but for one far wider than the others, which gets an arrow instead."""
-    widest = float(np.abs(bounds).max(initial=0.0))
-    narrow = float(np.abs(bounds).max(axis=1).min(initial=np.inf)) if len(bounds) else 0.0
-    return max(min(widest, 4 * narrow), 1.2 * float(np.abs(values).max(initial=0.0)), 2 * margin, 0.5)
+    """Half the axis: all intervals, but for one far wider than the next, which gets an arrow instead."""
+    reach = [0.0, 0.0, *sorted(np.abs(bounds).max(axis=1).tolist())] if len(bounds) else [0.0, 0.0]
+    widest = min(reach[-1], 2.5 * reach[-2]) if reach[-2] else reach[-1]
+    return max(widest, 1.2 * float(np.abs(values).max(initial=0.0)), 2 * margin, 0.5)
 
 
 def by_repeat(page: Page) -> str:

@@ -65,7 +65,7 @@ def fit_seconds(recipe: Any, class_names: tuple[str, ...], num_train: int, devic
     start, per_step = timings[same_cost]
     networks = len(class_names) if getattr(recipe, "per_class", False) else 1
     looks = math.ceil(steps / recipe.training.eval_every)
-    return start + per_step * networks * (steps + looks * 0.5)
+    return float(start + per_step * networks * (steps + looks * 0.5))
 
 
 def _time_steps(recipe: Any, class_names: tuple[str, ...], device: str) -> tuple[float, float]:

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from handful import rng
-from handful.compare import PRIOR, detectable, simultaneous_level
+from handful.compare import simultaneous_level
 from handful.config import digest_of
 from handful.data.copies import once
 from handful.data.source import Source, open_source
 from handful.data.split import Split, draw_split
+from handful.planner import PRIOR, detectable
 from handful.study.estimate import Timings, expected
 from handful.study.protocol import QUICK_REPEATS
 from handful.study.stages import Job, jobs_of

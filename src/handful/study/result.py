@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from handful.classify.ensemble import Ensemble
 from handful.classify.table import load_classifier
-from handful.compare import Estimate, compare, estimate_score, holm, judge, needed, simultaneous_level
+from handful.compare import Estimate, compare, estimate_score, holm, judge, simultaneous_level
 from handful.config import recipe_from
 from handful.errors import StoreError, unknown
+from handful.planner import needed
 from handful.scores import SCORES, confusion, per_class
 from handful.study.protocol import INFLATED, QUICK_REPEATS, Protocol
 from handful.study.stages import get_images, get_synthetic

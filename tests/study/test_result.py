@@ -1,0 +1,239 @@
+"""Every number of a result equals what scikit-learn makes of the stored probabilities, and JSON holds them all."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, precision_recall_fscore_support
+from tiny_study import NAMES, VAE_ARM, digits, tiny
+
+import handful
+from handful import Arm, Result
+from handful.errors import StoreError
+from handful.study.store import Store
+
+SCORES = {
+    "balanced_accuracy": balanced_accuracy_score,
+    "accuracy": accuracy_score,
+    "macro_f1": lambda labels, predicted: f1_score(labels, predicted, average="macro", zero_division=0),
+}
+ARMS = ("baseline", VAE_ARM, Arm("rebuilt", generator=VAE_ARM.generator, judged_by="reconstruction"))
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """Five repeats of two arms with a classifier and one without."""
+    training = tiny().classifier.training.changed(steps=30, lr=0.01)
+    classifier = tiny().classifier.changed(training=training)
+    study = tiny(*ARMS, classifier=classifier, repeats=5)
+    return handful.run(study, tmp_path_factory.mktemp("result") / "store", engine="serial", device="cpu")
+
+
+def stored(result: Result, arm: str) -> list[dict[str, Any]]:
+    """The predictions of an arm, read from the store's files alone."""
+    keys = [chain["keys"]["predictions"] for chain in result.page["chains"] if chain["arm"] == arm]
+    return [dict(np.load(result.store.root / "results" / key[:2] / key / "arrays.npz")) for key in keys]
+
+
+def test_json_has_every_number_under_its_name(result: Result) -> None:
+    made = result.to_json()
+    assert json.loads(json.dumps(made, allow_nan=False)) == made
+    assert {"study", "digest", "protocol", "classes", "arms", "failed"} <= set(made)
+    assert made["digest"] == result.page["digest"] == result.study.digest()
+    assert made["failed"] == []
+    assert [set(one) for one in made["classes"]] == [{"name", "train", "val", "test"}] * 3
+    assert [arm["name"] for arm in made["arms"]] == ["baseline", "vae", "rebuilt"]
+    for arm in made["arms"]:
+        assert {"name", "scores", "per_class", "versus_reference", "steps", "seconds"} <= set(arm)
+    for arm in made["arms"][:2]:
+        assert set(arm["scores"]) == set(SCORES)
+        for score in arm["scores"].values():
+            assert set(score) == {"mean", "sd", "interval", "values"}
+        for one in arm["per_class"]:
+            assert set(one) == {"name", "precision", "recall", "f1", "support"}
+    baseline, vae, rebuilt = made["arms"]
+    assert baseline["versus_reference"] is None
+    assert {"reference", "difference", "interval", "p_value", "p_adjusted", "verdict"} <= set(vae["versus_reference"])
+    assert vae["versus_reference"]["reference"] == "baseline"
+    assert rebuilt["versus_reference"] is None
+    assert rebuilt["per_class"] == []
+
+
+def test_classes_are_counted_in_every_part(result: Result) -> None:
+    assert result.classes == [{"name": name, "train": 13, "val": 3, "test": 4} for name in NAMES]
+
+
+def test_an_arm_carries_its_cost(result: Result) -> None:
+    baseline, vae, _ = result.to_json()["arms"]
+    assert (baseline["steps"], baseline["pictures_seen"], baseline["generator_steps"]) == (30, 240, 0)
+    assert (vae["steps"], vae["pictures_seen"], vae["generator_steps"]) == (30, 240, 4)
+    keys = [key for chain in result.page["chains"] if chain["arm"] == "vae" for key in chain["keys"].values()]
+    assert vae["seconds"] == pytest.approx(sum(result.store.seconds(key) for key in keys))
+    assert vae["seconds"] > 0
+
+
+@pytest.mark.parametrize("arm", ["baseline", "vae"])
+def test_scores_are_those_of_scikit_learn(result: Result, arm: str) -> None:
+    made = stored(result, arm)
+    assert len(made) == 5
+    for name, function in SCORES.items():
+        values = [function(one["labels"], one["probs"].argmax(axis=1)) for one in made]
+        score = result.scores(arm)[name]
+        assert score["values"] == pytest.approx(values, abs=1e-12)
+        assert score["mean"] == pytest.approx(np.mean(values), abs=1e-12)
+        assert score["sd"] == pytest.approx(np.std(values, ddof=1), abs=1e-12)
+        assert score["interval"][0] <= score["mean"] <= score["interval"][1]
+
+
+@pytest.mark.parametrize("arm", ["baseline", "vae"])
+def test_classes_are_scored_as_scikit_learn_does(result: Result, arm: str) -> None:
+    tables = [
+        precision_recall_fscore_support(one["labels"], one["probs"].argmax(axis=1), labels=[0, 1, 2], zero_division=0)
+        for one in stored(result, arm)
+    ]
+    means = np.mean(tables, axis=0)
+    for place, one in enumerate(result.per_class(arm)):
+        assert one["name"] == NAMES[place]
+        assert [one["precision"], one["recall"], one["f1"]] == pytest.approx(means[:3, place].tolist(), abs=1e-12)
+        assert one["support"] == 4
+    matrix = result.confusion(arm)
+    assert matrix.sum(axis=1).tolist() == [20, 20, 20]
+    recalls = (matrix.diagonal() / matrix.sum(axis=1)).tolist()
+    assert recalls == pytest.approx([one["recall"] for one in result.per_class(arm)])
+
+
+def test_the_difference_is_the_mean_of_paired_differences(result: Result) -> None:
+    pairs = zip(stored(result, "vae"), stored(result, "baseline"), strict=True)
+    differences = []
+    for mine, base in pairs:
+        assert mine["rows"].tolist() == base["rows"].tolist()
+        scores = [balanced_accuracy_score(one["labels"], one["probs"].argmax(axis=1)) for one in (mine, base)]
+        differences.append(scores[0] - scores[1])
+    versus = result.to_json()["arms"][1]["versus_reference"]
+    assert versus["difference"] == pytest.approx(np.mean(differences), abs=1e-12)
+    assert versus["interval"][0] <= versus["difference"] <= versus["interval"][1]
+    assert versus["p_adjusted"] >= versus["p_value"]
+    assert versus["verdict"] in {"helps", "hurts", "no difference that matters", "cannot tell"}
+    assert set(result.versus) == {"vae"}
+
+
+def test_reconstruction_is_scored_by_its_error(result: Result) -> None:
+    keys = [chain["keys"]["reconstruction"] for chain in result.page["chains"] if chain["arm"] == "rebuilt"]
+    values = []
+    for key in keys:
+        inputs = result.store.record(key)["inputs"]
+        generator = handful.load_generator(result.store.folder(inputs["generator"]))
+        test = result.store.arrays(inputs["split"])["test"]
+        pictures = handful.LabeledImages.of_arrays(*digits()).take(test)
+        values.append((((generator.rebuild(pictures) / 255.0) - pictures.pixels / 255.0) ** 2).mean())
+    score = result.scores("rebuilt")
+    assert set(score) == {"reconstruction_mse"}
+    assert score["reconstruction_mse"]["values"] == pytest.approx(values, abs=1e-12)
+
+
+def test_the_classifier_of_an_arm_answers_with_the_mean_of_its_repeats(result: Result) -> None:
+    pixels = digits()[0]
+    keys = result.keys("vae", "classifier")
+    assert sorted(keys) == [0, 1, 2, 3, 4]
+    each = [handful.load_classifier(result.store.folder(key)).predict_proba(pixels) for key in keys.values()]
+    probs = result.classifier("vae").predict_proba(pixels)
+    np.testing.assert_allclose(probs, np.mean(each, axis=0), atol=1e-6)
+    np.testing.assert_allclose(probs.sum(axis=1), 1, atol=1e-5)
+    assert np.ptp(each, axis=0).max() > 0.01
+
+
+def test_the_best_arm_is_the_best_on_validation(result: Result) -> None:
+    means = {arm: result.validation(arm)["mean"] for arm in ("baseline", "vae")}
+    assert result.best == max(means, key=lambda arm: means[arm])
+    assert result.classifier().about["arm"] == result.best
+    for arm in means:
+        for repeat, key in result.keys(arm, "classifier").items():
+            val = np.load(result.store.folder(key) / "val.npz")
+            value = balanced_accuracy_score(val["labels"], val["probs"].argmax(axis=1))
+            assert result.validation(arm)["values"][repeat] == pytest.approx(value)
+    assert result.validation("rebuilt") is None
+
+
+def test_an_unknown_arm_is_an_error_with_the_nearest_name(result: Result) -> None:
+    with pytest.raises(StoreError, match=r"unknown arm 'vaee'; did you mean 'vae'\?"):
+        result.keys("vaee", "classifier")
+    with pytest.raises(StoreError, match="no classifier has been fitted"):
+        result.classifier("rebuilt")
+
+
+def test_reading_a_result_computes_and_writes_nothing(result: Result) -> None:
+    before = {path: path.stat().st_mtime_ns for path in result.store.root.rglob("*")}
+    again = Result.of(Store.existing(result.store.root))
+    assert again.to_json() == result.to_json()
+    assert str(again) == result.verdict
+    again.table()
+    assert {path: path.stat().st_mtime_ns for path in result.store.root.rglob("*")} == before
+
+
+def without(result: Result, root: Path, *gone: tuple[str, int, str]) -> Result:
+    """The same result with some of its jobs not done."""
+    shutil.copytree(result.store.root, root)
+    store = Store.existing(root)
+    keys = {(chain["arm"], chain["repeat"]): chain["keys"] for chain in result.page["chains"]}
+    for arm, repeat, stage in gone:
+        shutil.rmtree(store.folder(keys[arm, repeat][stage]))
+    return Result.of(store)
+
+
+def test_a_missing_repeat_is_left_out_of_both_sides_of_a_difference(result: Result, tmp_path: Path) -> None:
+    part = without(result, tmp_path / "store", ("vae", 1, "predictions"), ("baseline", 3, "predictions"))
+    whole = {arm: result.scores(arm)["balanced_accuracy"]["values"] for arm in ("baseline", "vae")}
+    made = part.to_json()
+    assert made["arms"][1]["scores"]["balanced_accuracy"]["values"] == [whole["vae"][one] for one in (0, 2, 3, 4)]
+    versus = made["arms"][1]["versus_reference"]
+    paired = [whole["vae"][one] - whole["baseline"][one] for one in (0, 2, 4)]
+    assert versus["difference"] == pytest.approx(np.mean(paired), abs=1e-12)
+    assert versus["verdict"] is None
+    assert "3 repeats; a verdict needs 5" in part.verdict
+    assert part.jobs == {"finished": 33, "failed": 0, "open": 2}
+    assert [row["finished"] for row in part.progress] == [4, 4, 5]
+
+
+@pytest.mark.parametrize("arm", ["baseline", "vae"])
+def test_an_arm_without_a_repeat_is_shown_without_numbers(result: Result, tmp_path: Path, arm: str) -> None:
+    stages = [(arm, repeat, stage) for repeat in range(5) for stage in ("predictions", "classifier")]
+    part = without(result, tmp_path / "store", *stages)
+    made = part.to_json()
+    json.dumps(made, allow_nan=False)
+    (mine,) = [one for one in made["arms"] if one["name"] == arm]
+    assert mine["scores"] == {}
+    assert mine["per_class"] == []
+    assert all(one["versus_reference"] is None for one in made["arms"])
+    assert part.verdict == "No verdict: nothing to compare yet."
+    assert {row["arm"]: row["score"] for row in part.table()}[arm] is None
+
+
+def test_one_repeat_has_neither_sd_nor_interval(result: Result, tmp_path: Path) -> None:
+    part = without(result, tmp_path / "store", *(("vae", repeat, "predictions") for repeat in range(1, 5)))
+    score = part.scores("vae")["accuracy"]
+    assert (score["sd"], score["interval"]) == (None, None)
+    assert score["values"] == result.scores("vae")["accuracy"]["values"][:1]
+    json.dumps(part.to_json(), allow_nan=False)
+
+
+def test_a_failed_job_is_listed_with_its_traceback(result: Result, tmp_path: Path) -> None:
+    part = without(result, tmp_path / "store", ("vae", 2, "predictions"))
+    (chain,) = [one for one in part.page["chains"] if (one["arm"], one["repeat"]) == ("vae", 2)]
+    key = chain["keys"]["predictions"]
+    part.store.fail(key, {"error": "OSError: full", "traceback": "Traceback ..."})
+    told = {"stage": "predictions", "arm": "vae", "repeat": 2, "key": key}
+    assert part.to_json()["failed"] == [{**told, "error": "OSError: full", "traceback": "Traceback ..."}]
+    assert part.jobs == {"finished": 34, "failed": 1, "open": 0}
+
+
+def test_fewer_than_five_repeats_give_no_verdict(tmp_path: Path) -> None:
+    made = handful.run(tiny(repeats=4), tmp_path / "store", engine="serial", device="cpu")
+    versus = made.versus["vae"]
+    assert versus.verdict is None
+    assert versus.reason == "4 repeats; a verdict needs 5"
+    assert made.to_json()["arms"][1]["versus_reference"]["verdict"] is None
