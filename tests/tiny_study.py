@@ -15,12 +15,12 @@ from handful import CNN, VAE, Arm, Protocol, Study, Training, View
 NAMES = ("zero", "one", "two")
 TRAINING = Training(steps=4, eval_every=2, batch_size=8)
 CLASSIFIER = CNN(network="base", view=View(size=8), training=TRAINING)
-VAE_ARM = Arm("vae", generator=VAE(width=4, depth=2, latent=4, training=TRAINING))
+VAE_ARM = Arm("vae", generator=VAE(width=4, depth=2, latent=4, training=TRAINING), add=5)
 STUDY_FILE = """
 source = "pictures"
 arms = [
     "baseline",
-    {name = "vae", generator = {kind = "vae", width = 4, depth = 2, latent = 4, training = {steps = 4, eval_every = 2}}},
+    {name = "vae", add = 5, generator = {kind = "vae", width = 4, latent = 4, training = {steps = 4, eval_every = 2}}},
 ]
 
 [protocol]

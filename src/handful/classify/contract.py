@@ -96,8 +96,13 @@ def check_parts(recipe: ClassifierRecipe, train: LabeledImages, val: LabeledImag
     for name, part in (("training", train), ("validation", val)):
         if len(part) == 0:
             raise DataError(f"the {name} part is empty")
-        if part.pixels.shape[-1] != recipe.view.size:
-            raise DataError(f"the {name} part is {part.pixels.shape[-1]} px, the recipe's view {recipe.view.size} px")
+        height, width = part.pixels.shape[2:]
+        if not height == width == recipe.view.size or recipe.view.channels not in (None, part.pixels.shape[1]):
+            got = f"{height} px" if height == width else f"{height} x {width} px"
+            raise DataError(
+                f"the {name} part is {got} with {part.pixels.shape[1]} channels, the recipe's view "
+                f"{recipe.view.size} px with {recipe.view.channels or 'any'} channels"
+            )
     if train.class_names != val.class_names or train.pixels.shape[1] != val.pixels.shape[1]:
         raise DataError("training and validation differ in their classes or channels")
     if "synthetic-in-val" not in flaws:

@@ -83,5 +83,5 @@ class InterpolationGenerator(Generator):
     @classmethod
     def load(cls, folder: Path, card: dict[str, Any]) -> InterpolationGenerator:
         tensors = load_file(folder / "generator.safetensors")
-        arrays: dict[str, Any] = {name: tensor.numpy() for name, tensor in tensors.items()}
+        arrays: dict[str, Any] = {name: tensors[name].numpy() for name in ("pixels", "labels", "rows")}
         return cls(**from_card(Interpolation, card, folder), **arrays)

@@ -36,7 +36,7 @@ def ssim_pairs(first: Any, second: Any) -> NDArray[np.float64]:
     """
     import torch
 
-    a, b = (torch.from_numpy(np.array(images)) for images in (first, second))
+    a, b = (torch.from_numpy(np.array(np.asarray(images))) for images in (first, second))
     if a.ndim != 4 or b.ndim != 4 or a.shape[1:] != b.shape[1:] or a.dtype != torch.uint8 or b.dtype != torch.uint8:
         raise DataError(
             f"ssim: two uint8 sets [N, C, H, W] of one shape are needed, got {a.dtype} {list(a.shape)} and "

@@ -69,7 +69,7 @@ class Plan:
     @property
     def detectable(self) -> float | None:
         """The smallest difference to the reference this study finds four times in five; None for no comparison."""
-        num = len(self.study.arms) - 1
+        num = sum(arm.judged_by == "classifier" for arm in self.study.arms) - 1
         if self.study.protocol.all_flaws or num < 1 or self.repeats < 2:
             return None
         tests = [len(split.test) for split in self.splits.values()]

@@ -180,7 +180,7 @@ class Result:
         reference, score = self.protocol.reference, self.protocol.score
         if "split-per-arm" in self.protocol.flaws or not self.predictions(reference):
             return {}
-        others = [arm for arm in self.arms if arm != reference]
+        others = [arm.name for arm in self.study.arms if arm.name != reference and arm.judged_by == "classifier"]
         level = simultaneous_level(max(1, len(others)))
         estimates: dict[str, tuple[Estimate, int]] = {}
         for arm in others:
