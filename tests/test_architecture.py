@@ -15,7 +15,7 @@ ROOT = Path(handful.__file__).parent
 # a row may import from rows below it; packages of one row do not import each other
 ROWS = (
     ("__main__",),
-    ("cli", "show", "predict"),
+    ("cli", "show", "predict", "export"),
     ("report", "reproduce"),
     ("study",),
     ("generate", "classify"),
@@ -23,7 +23,7 @@ ROWS = (
     ("data", "nn"),
     ("config", "rng", "errors"),
 )
-WITHIN_A_ROW = {("__main__", "cli"), ("cli", "show"), ("cli", "predict"), ("config", "errors")}
+WITHIN_A_ROW = {("__main__", "cli"), ("cli", "show"), ("cli", "predict"), ("cli", "export"), ("config", "errors")}
 LEAVES = ("scores", "compare")
 TABLES = {"CLASSIFIERS", "GENERATORS"}
 

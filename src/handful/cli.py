@@ -42,17 +42,34 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 
 @app.command()
-def look(pictures: Pictures, as_json: AsJson = False) -> None:
-    """Show what is in a set of pictures: classes, sizes, copies, files that cannot be read."""
-    from handful.data.profile import profile
+def look(
+    pictures: Pictures,
+    as_json: AsJson = False,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="HTML page with pictures to write.")] = None,
+    against: Annotated[str | None, typer.Option(help="Another set of pictures to compare this one with.")] = None,
+    skip: Annotated[str | None, typer.Option(help="Checks to leave out, e.g. near-copies,files,doubts,flips.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the samples and the pictures shown.")] = 0,
+) -> None:
+    """Show what is in a set of pictures: classes, copies, faults, doubtful labels, which flips are safe."""
+    from handful.data.drift import compare_sets
+    from handful.data.look import look as look_at
     from handful.data.source import open_source
-    from handful.show import print_profile
+    from handful.show import print_look
 
-    found = profile(open_source(pictures, skip_unreadable=True))
+    source = open_source(pictures, skip_unreadable=True)
+    other = open_source(against, skip_unreadable=True) if against is not None else None
+    named = [name.strip() for name in skip.split(",")] if skip else []
+    found = look_at(source, seed=seed, skip=named)
+    drift = compare_sets(source, other, seed=seed) if other is not None else None
+    told, compared = found.to_json(), drift.to_json() if drift else None
     if as_json:
-        _print_json(found.to_json())
+        _print_json(told | ({"against": compared} if compared else {}))
     else:
-        print_profile(found)
+        print_look(told, compared)
+    if output is not None:
+        from handful.report.look import write_look
+
+        _say(str(write_look(output, source, found, other, drift)))
 
 
 @app.command()
@@ -177,13 +194,24 @@ def predict(
 @app.command()
 def export(
     store: StorePath,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")] = Path("model"),
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder to write [model or pictures].")] = None,
     arm: Annotated[str | None, typer.Option(help="Arm [the best on validation].")] = None,
+    pictures: Annotated[
+        bool, typer.Option("--pictures", help="The pictures it was trained on, not the model.")
+    ] = False,
+    repeat: Annotated[int | None, typer.Option(min=0, help="With --pictures: whose training part [0].")] = None,
 ) -> None:
-    """Write an arm's classifier into a folder: safetensors and a JSON card."""
+    """Write an arm's classifier into a folder, safetensors and a JSON card; or the pictures it was trained on."""
+    if pictures:
+        from handful.export import export_pictures
+
+        print(export_pictures(_result(store), output or Path("pictures"), arm, repeat=repeat or 0))
+        return
+    if repeat is not None:
+        raise ConfigError("--repeat is for --pictures; a model is all repeats of its arm as one")
     from handful.predict import export_classifier
 
-    print(export_classifier(_result(store), output, arm))
+    print(export_classifier(_result(store), output or Path("model"), arm))
 
 
 def main() -> None:

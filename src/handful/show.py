@@ -12,7 +12,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from handful.data.profile import Profile
+from handful.data.files import shown
+from handful.report.look_lines import drift_lines, lines
 from handful.study.estimate import disk, why_open
 from handful.study.plan import Plan, minutes
 from handful.study.result import Result
@@ -22,6 +23,7 @@ from handful.study.stages import Job
 from handful.study.store import Store
 
 COLOURS = {"helps": "green", "hurts": "red", "no difference that matters": "blue", "cannot tell": "yellow"}
+TONES = {"bad": ("!!", "bold red"), "warn": (" !", "yellow"), "good": ("ok", "green"), "fact": ("  ", "default")}
 
 
 def print_result(result: Result) -> None:
@@ -100,42 +102,30 @@ def _grouped(plan: Plan, store: Store) -> dict[tuple[str, str, str, str], list[J
     return groups
 
 
-def print_profile(found: Profile) -> None:
-    """Print what is in a set of pictures."""
-    console, told = _console(), found.to_json()
+def print_look(told: dict[str, Any], against: dict[str, Any] | None = None) -> None:
+    """Print what is in a set of pictures: classes, then the findings, the most important first.
+
+    Args:
+        told: the JSON of `handful look`.
+        against: of its comparison with another set, or None.
+    """
+    console = _console()
     parts = [part for part in ("train", "val", "test", "unassigned") if any(row.get(part) for row in told["classes"])]
     table = Table(box=None, header_style="bold")
     table.add_column("class")
     for part in parts:
         table.add_column("pictures" if part == "unassigned" else part, justify="right")
+    others = {row["name"]: row["other"] for row in against["classes"]} if against else {}
+    if against:
+        table.add_column(escape(against["names"][1]), justify="right")
     for row in told["classes"]:
-        table.add_row(escape(row["name"]), *(str(row.get(part, 0)) for part in parts))
+        more = [str(others[row["name"]])] if against else []
+        table.add_row(escape(shown(row["name"])), *(str(row.get(part, 0)) for part in parts), *more)
     console.print(table)
-    for line in profile_lines(told):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def profile_lines(told: dict[str, Any]) -> list[str]:
-    """Return what `look` says beside the table of classes, a line each."""
-    lines = []
-    if told["imbalance_ratio"] is not None:
-        lines.append(
-            f"imbalance: the largest class has {told['imbalance_ratio']:.1f} times the pictures of the smallest"
-        )
-    width, height, colours = told["sizes"]["width"], told["sizes"]["height"], told["colours"]
-    lines.append(
-        f"sizes: {width['min']:.0f}x{height['min']:.0f} to {width['max']:.0f}x{height['max']:.0f} px, "
-        f"median {width['median']:.0f}x{height['median']:.0f}; {colours['grey']} grey, {colours['rgb']} in colour"
-    )
-    copies = told["copies"]
-    lines.append(
-        f"copies: {copies['exact']} files repeat an earlier one, {copies['across_parts']} pictures across parts"
-    )
-    lines += [f"identical pictures with different labels: {', '.join(ids)}" for ids in told["conflicts"]]
-    lines += [f"cannot be read: {fault['path']}: {fault['why']}" for fault in told["faults"]]
-    if told["ignored"]:
-        lines.append(f"ignored beside the class folders: {', '.join(told['ignored'])}")
-    return lines
+    said = [*(drift_lines(against) if against else []), *lines(told)]
+    for line in said:
+        sign, colour = TONES[line.tone]
+        console.print(f"[{colour}]{sign}[/] {escape(line.text)}", highlight=False, soft_wrap=True)
 
 
 @contextmanager

@@ -91,7 +91,10 @@ def saved(tmp_path, files_of):
 def synthetic(images):
     """The same pictures, said to be made."""
     return LabeledImages(
-        images.pixels, images.labels, images.class_names, Origin.of_synthetic(images.pixels, "maker", range(len(images)))
+        images.pixels,
+        images.labels,
+        images.class_names,
+        Origin.of_synthetic(images.pixels, "maker", range(len(images))),
     )
 
 
@@ -291,9 +294,7 @@ def test_the_order_seed_leaves_the_initialisation_alone(recipe, train, val, fitt
 
 
 @every_recipe
-def test_fitting_leaves_the_global_streams_alone_and_they_do_not_reach_it(
-    recipe, train, val, fitted, saved, untouched
-):
+def test_fitting_leaves_the_global_streams_alone_and_they_do_not_reach_it(recipe, train, val, fitted, saved, untouched):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(12345)
         with untouched():
@@ -355,7 +356,9 @@ def test_the_history_says_what_happened(recipe, fitted):
     json.dumps(history, allow_nan=False)
 
 
-@pytest.mark.parametrize("change", [{"balance": "class-weights"}, {"balance": "oversample"}, {"augment": Augmentation()}])
+@pytest.mark.parametrize(
+    "change", [{"balance": "class-weights"}, {"balance": "oversample"}, {"augment": Augmentation()}]
+)
 def test_a_treatment_changes_the_fit(change, fitted, saved):
     treated = fitted(FIRST.changed(**change))
     assert saved(treated)["classifier.safetensors"] != saved(fitted(FIRST))["classifier.safetensors"]
@@ -429,7 +432,9 @@ def test_empty_parts_and_wrong_views_are_refused(recipe, train, val):
 
 @every_recipe
 def test_pictures_that_are_not_square_are_refused(recipe):
-    tall = LabeledImages.of_arrays(np.random.default_rng(0).integers(0, 256, (8, 1, 12, 8), dtype=np.uint8), np.arange(8) % 4)
+    tall = LabeledImages.of_arrays(
+        np.random.default_rng(0).integers(0, 256, (8, 1, 12, 8), dtype=np.uint8), np.arange(8) % 4
+    )
     with pytest.raises(DataError, match="12 x 8 px"):
         recipe.fit(tall.take(np.arange(4)), tall.take(np.arange(4, 8)), seed=0)
 
@@ -470,9 +475,7 @@ def test_validation_is_guarded_unless_a_flaw_names_the_guard(recipe, flaw, leak,
 def test_scoring_refuses_what_was_seen_unless_a_flaw_names_the_guard(classifier, flaw, part, test, request):
     pictures = test.joined(request.getfixturevalue(part).take(np.arange(2)))
     if flaw in ("copies-across-parts", "test-as-val"):
-        np.testing.assert_array_equal(
-            evaluate(classifier, pictures, flaws=[flaw]), classifier.predict_proba(pictures)
-        )
+        np.testing.assert_array_equal(evaluate(classifier, pictures, flaws=[flaw]), classifier.predict_proba(pictures))
     else:
         with pytest.raises(LeakError, match=r"test: 2 of 42 pictures are also in training \(positions 40, 41\)"):
             evaluate(classifier, pictures, flaws=[flaw] if flaw else [])

@@ -193,9 +193,7 @@ def test_another_value_can_be_watched():
         yield "net", F.mse_loss(network(INPUTS[batch.index]), TARGETS[batch.index])
 
     recipe = Training(steps=12, eval_every=4, batch_size=8)
-    history = train_networks(
-        {"net": network}, step, recipe=recipe, num=NUM, seed=0, evaluate=evaluate, watch="error"
-    )
+    history = train_networks({"net": network}, step, recipe=recipe, num=NUM, seed=0, evaluate=evaluate, watch="error")
     assert history.best_step == 8
 
 
@@ -238,7 +236,8 @@ def test_the_training_loss_is_the_mean_since_the_look_before():
 
 
 @pytest.mark.parametrize(
-    ("epochs", "num", "batch_size", "steps"), [(1, 20, 8, 3), (4, 20, 8, 10), (3, 32, 32, 3), (1, 1, 32, 1), (5, 7, 1, 35)]
+    ("epochs", "num", "batch_size", "steps"),
+    [(1, 20, 8, 3), (4, 20, 8, 10), (3, 32, 32, 3), (1, 1, 32, 1), (5, 7, 1, 35)],
 )
 def test_epochs_become_steps(epochs, num, batch_size, steps):
     assert Training(epochs=epochs, batch_size=batch_size).steps_for(num) == steps

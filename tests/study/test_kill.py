@@ -122,7 +122,9 @@ def gone(session: int, seconds: float = 8) -> bool:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("kill")
     (folder / "sitecustomize.py").write_text(FREQUENT)
-    long = STUDY_FILE.replace("view = {size = 8}\ntraining = {steps = 4,", f"view = {{size = 8}}\ntraining = {{steps = {LONG},")
+    long = STUDY_FILE.replace(
+        "view = {size = 8}\ntraining = {steps = 4,", f"view = {{size = 8}}\ntraining = {{steps = {LONG},"
+    )
     assert long != STUDY_FILE
     write_study(folder, long)
     return folder

@@ -18,11 +18,13 @@ from torch.nn import functional as F
 
 from handful import rng
 from handful.classify.contract import Classifier, ClassifierRecipe, check_parts
+from handful.classify.loss import Loss
 from handful.config import recipe_from
-from handful.data.augment import Draws
+from handful.data.balance import Balance, balance_of, weights_of
+from handful.data.draws import Draws
 from handful.data.images import LabeledImages
 from handful.errors import DataError, StoreError
-from handful.nn.batches import Batch
+from handful.nn.batches import Batch, Batches
 from handful.nn.networks import NETWORKS
 from handful.nn.train import How, train_networks
 
@@ -59,15 +61,26 @@ class CNN(ClassifierRecipe):
             network = NETWORKS[self.network](channels, size, train.num_classes, self.dropout)
         module = Normalised(network, *channel_stats(train.pixels)).to(how.device)
         pixels, labels = _on_device(train, how.device)
-        weights = class_weights(train.counts).to(how.device) if self.balance == "class-weights" else None
-        draws = Draws(len(train), order_seed)
+        balance = balance_of(self.balance)
+        loss = Loss.of(balance, train.counts, how.device)
+        stream = _Stream(self, train, balance, order_seed)
+        partners = _Stream(self, train, balance, rng.derive(order_seed, "partners"))
+
+        def seen(batch: Batch, draws: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            index = torch.from_numpy(batch.index).to(how.device)
+            images = pixels[index]
+            images = images.float() / 255 if self.augment is None else self.augment.apply(images, draws)
+            return images, labels[index]
 
         def step(batch: Batch) -> Iterator[tuple[str, torch.Tensor]]:
-            index = torch.from_numpy(batch.index).to(how.device)
-            images = pixels[index].float() / 255
-            if self.augment is not None:
-                images = self.augment.apply(images, draws.at(batch.epoch, batch.slot).to(how.device))
-            yield "classifier", F.cross_entropy(module(images), labels[index], weight=weights)
+            batch, draws = stream.at(batch.step, how.device)
+            images, own = seen(batch, draws)
+            if self.mix is None:
+                yield "classifier", loss(module(images), own)
+            else:
+                others, other = seen(*partners.at(batch.step, how.device))
+                images, share = self.mix.apply(images, others, draws)
+                yield "classifier", loss(module(images), own, other, share)
 
         val_pixels, val_labels = _on_device(val, how.device)
         history = train_networks(
@@ -77,11 +90,24 @@ class CNN(ClassifierRecipe):
             num=len(train),
             seed=order_seed,
             evaluate=lambda: _validate(module, val_pixels, val_labels),
-            balance=train.labels if self.balance == "oversample" else None,
             how=how,
         )
-        seen = frozenset(part for images in (train, val) for part in images.origin.content.tolist())
-        return CNNClassifier(self, train.class_names, channels, seen, history.to_json(), module.cpu())
+        contents = frozenset(part for images in (train, val) for part in images.origin.content.tolist())
+        return CNNClassifier(self, train.class_names, channels, contents, history.to_json(), module.cpu())
+
+
+class _Stream:
+    """Batches of a training part as its balance draws them, and the numbers that name their augmentation."""
+
+    def __init__(self, recipe: CNN, train: LabeledImages, balance: Balance, seed: int) -> None:
+        labels = train.labels if balance.level else None
+        self._batches = Batches(len(train), recipe.training.batch_size, seed, labels, balance.level)
+        self._draws = Draws(len(train), seed)
+        self._named = recipe.augment is not None or recipe.mix is not None
+
+    def at(self, step: int, device: str) -> tuple[Batch, torch.Tensor]:
+        batch = self._batches.at(step)
+        return batch, self._draws.at(batch.epoch, batch.slot).to(device) if self._named else torch.empty(0)
 
 
 @dataclass(frozen=True)
@@ -166,9 +192,7 @@ def channel_stats(pixels: NDArray[np.uint8]) -> tuple[torch.Tensor, torch.Tensor
 
 def class_weights(counts: NDArray[np.int64]) -> torch.Tensor:
     """Return float32 [K], N / (K n_c): the mean weight of a training picture is 1; 0 for a class without pictures."""
-    present = counts > 0
-    weights = np.where(present, counts.sum() / (present.sum() * np.maximum(counts, 1)), 0.0)
-    return torch.tensor(weights, dtype=torch.float32)
+    return torch.tensor(weights_of(Balance(weights="inverse"), counts), dtype=torch.float32)
 
 
 def _on_device(images: LabeledImages, device: str) -> tuple[torch.Tensor, torch.Tensor]:

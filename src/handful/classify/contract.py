@@ -6,14 +6,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from handful.config import Recipe
 from handful.data.augment import Augmentation
+from handful.data.balance import AnyBalance
 from handful.data.images import LabeledImages, View, require_real, require_unseen
+from handful.data.mix import Mix
 from handful.errors import DataError
 from handful.nn.train import How, Training
 
@@ -26,16 +28,19 @@ class ClassifierRecipe(Recipe, ABC):
     Args:
         view: how pictures are seen.
         training: optimizer, schedule, steps.
-        balance: `none`, `class-weights` (loss weights N / (K n_c)) or `oversample` (every class gets the same share
-            of every batch, its pictures repeated as needed).
+        balance: a name of BALANCES (`none`; `class-weights`, `effective-number`, `focal`, `logit-adjusted`: the loss;
+            `oversample`: every class gets the same share of the stream, its pictures repeated as needed), or a
+            `Balance` with numbers of its own.
         augment: classical augmentation of every training batch; None: none.
+        mix: mixup or cutmix of every training batch, after augmentation; None: none.
     """
 
     kind: str
     view: View = View()
     training: Training = Training()
-    balance: Literal["none", "class-weights", "oversample"] = "none"
+    balance: AnyBalance = "none"
     augment: Augmentation | None = None
+    mix: Mix | None = None
 
     @abstractmethod
     def fit(

@@ -1,30 +1,47 @@
-"""Classical augmentation of whole batches on the device: one warp and one pass of colour for every picture.
+"""Classical augmentation of whole batches on the device: one readable recipe, one warp, one pass of colour.
 
-The random numbers of a picture are named by (seed, epoch, slot): the same picture in the same epoch is augmented the
-same way for any batch size and on any engine.
+The random numbers of a picture are named by (seed, epoch, slot), see `handful.data.draws`: the same picture in the same
+epoch is augmented the same way for any batch size and on any engine.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from handful import rng
 from handful.config import Recipe
+from handful.data.colour import grey as grey
+from handful.data.colour import jitter
+from handful.data.colour import shift_hue as shift_hue
+from handful.data.degrade import blur, erase, erasing_boxes
+from handful.data.draws import NUM_DRAWS as NUM_DRAWS
+from handful.data.draws import Draws as Draws
+from handful.data.draws import drawn
+from handful.data.images import LabeledImages, Origin
+from handful.data.policies import AnyPolicy, TrivialAugment
+from handful.data.warp import affine, homography, rotations, translations, warp
+from handful.errors import ConfigError, unknown
 
 if TYPE_CHECKING:
     import torch
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
-NUM_DRAWS = 19  # 3 choices, 1 angle, 1 depth, 8 corners, 4 colours, 2 flips
+Span = tuple[Fraction, Fraction]
+Degrees = Annotated[float, Field(ge=0, le=60)]
+Factor = Annotated[float, Field(gt=0, le=10)]
+CACHED = 32  # pictures of a batch that a CPU's cache holds through all the passes over them
 
 
 class Augmentation(Recipe):
-    """Random rotation, perspective and colour jitter; flips only where asked for.
+    """Random rotation, perspective and colour jitter, and more where asked for; flips only where asked for.
+
+    `Augmentation.preset("strong")` is a row of PRESETS; in a study file `augment = "strong"`, or a table of fields
+    that may start from one: `augment = { from = "strong", flip_horizontal = true }`.
 
     Args:
         rotation: largest angle in degrees, either way; what comes in from outside is the reflected picture.
@@ -32,179 +49,210 @@ class Augmentation(Recipe):
         brightness, contrast, saturation: factors are drawn from [1 - x, 1 + x].
         hue: shift drawn from [-x, x], in turns of the colour circle (0.5 is the whole circle).
         flip_horizontal, flip_vertical: flip half of the pictures; unsafe where a class is another one's mirror image.
-        probability: chance of each of rotation, perspective and colour, per picture.
+        shift: largest shift right, left, up or down, as a fraction of the side.
+        zoom: smallest and largest factor of the size; above 1 the picture grows.
+        shear: largest angle in degrees along each axis.
+        crop: a random crop of the picture padded by this fraction of its side, in whole pixels (0.125: 4 of 32).
+        policy: `randaugment` or `trivialaugment`, after colour.
+        blur: smallest and largest sigma of a Gaussian, in pixels (0, 0: none).
+        erase: smallest and largest share of the picture that a box covers with the mean colour (0, 0: none).
+        erase_ratio: smallest and largest height / width of that box; (1, 1) is cutout.
+        probability: chance of each of rotation, perspective, colour and affine (shift, zoom, shear), per picture.
+        blur_probability, erase_probability: chance of these, per picture.
     """
 
     rotation: Annotated[float, Field(ge=0, le=180)] = 15.0
-    perspective: tuple[Fraction, Fraction] = (0.0, 0.1)
+    perspective: Span = (0.0, 0.1)
     brightness: Fraction = 0.2
     contrast: Fraction = 0.2
     saturation: Fraction = 0.2
     hue: Annotated[float, Field(ge=0, le=0.5)] = 0.02
     flip_horizontal: bool = False
     flip_vertical: bool = False
+    shift: Fraction = 0.0
+    zoom: tuple[Factor, Factor] = (1.0, 1.0)
+    shear: Degrees = 0.0
+    crop: Fraction = 0.0
+    policy: AnyPolicy | None = None
+    blur: tuple[Annotated[float, Field(ge=0, le=10)], Annotated[float, Field(ge=0, le=10)]] = (0.0, 0.0)
+    erase: Span = (0.0, 0.0)
+    erase_ratio: tuple[Factor, Factor] = (0.3, 3.3)
     probability: Fraction = 1.0
+    blur_probability: Fraction = 0.5
+    erase_probability: Fraction = 0.5
+
+    @classmethod
+    def preset(cls, name: str, /, **fields: Any) -> Augmentation:
+        """Return a row of PRESETS with some fields changed.
+
+        Raises:
+            ConfigError: no such row, or an impossible field.
+        """
+        return cls(**{**_preset(name), **fields})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _presets(cls, given: Any) -> Any:
+        if isinstance(given, str):
+            return _preset(given)
+        if isinstance(given, Mapping) and "from" in given:
+            return {**_preset(str(given["from"])), **{name: given[name] for name in given if name != "from"}}
+        return given
+
+    @model_validator(mode="after")
+    def _ranges(self) -> Augmentation:
+        faults = [
+            f"{name} is {list(getattr(self, name))}: the smallest comes first"
+            for name in ("perspective", "zoom", "blur", "erase", "erase_ratio")
+            if getattr(self, name)[0] > getattr(self, name)[1]
+        ]
+        if faults:
+            raise ConfigError(*faults)
+        return self
 
     def apply(self, images: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
         """Return augmented pictures, float [B, C, H, W] in [0, 1].
 
         Args:
-            images: float [B, C, H, W] in [0, 1].
+            images: uint8 [B, C, H, W], or float in [0, 1].
             draws: float [B, NUM_DRAWS] in [0, 1), from `Draws`.
         """
-        warped = warp(images, self.homographies(draws, images.shape[-2], images.shape[-1]))
-        chosen = (draws[:, 2] < self.probability).to(images.dtype)
-        spread = draws[:, 13:17] * 2 - 1
-        return jitter(
-            warped,
-            brightness=1 + spread[:, 0] * self.brightness * chosen,
-            contrast=1 + spread[:, 1] * self.contrast * chosen,
-            saturation=1 + spread[:, 2] * self.saturation * chosen,
-            hue=spread[:, 3] * self.hue * chosen,
-        )
+        import torch
+
+        matrices = self.homographies(draws, images.shape[-2], images.shape[-1])
+        if images.device.type != "cpu" or len(images) <= CACHED:
+            return self._apply(images, draws, matrices)
+        starts = range(0, len(images), CACHED)
+        return torch.cat([self._apply(*(part[i : i + CACHED] for part in (images, draws, matrices))) for i in starts])
+
+    def _apply(self, images: torch.Tensor, draws: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
+        images = warp(images if images.is_floating_point() else images.float().div_(255), matrices)
+        if self.brightness or self.contrast or self.saturation or self.hue:
+            chosen = (drawn(draws, "colour chosen") < self.probability).to(images.dtype)
+            spread = drawn(draws, "colour") * 2 - 1
+            images = jitter(
+                images,
+                brightness=1 + spread[:, 0] * self.brightness * chosen,
+                contrast=1 + spread[:, 1] * self.contrast * chosen,
+                saturation=1 + spread[:, 2] * self.saturation * chosen,
+                hue=spread[:, 3] * self.hue * chosen,
+            )
+        if self.policy is not None:
+            images = self.policy.apply(images, drawn(draws, "policy"))
+        if self.blur[1] > 0:
+            chance, width = drawn(draws, "blur").unbind(1)
+            sigma = (self.blur[0] + (self.blur[1] - self.blur[0]) * width) * (chance < self.blur_probability)
+            images = blur(images, sigma, math.ceil(3 * self.blur[1]))
+        if self.erase[1] > 0:
+            erasing = drawn(draws, "erasing")
+            boxes = erasing_boxes(erasing[:, 1:], images.shape[-2], images.shape[-1], self.erase, self.erase_ratio)
+            images = erase(images, boxes * (erasing[:, :1] < self.erase_probability))
+        return images
 
     def homographies(self, draws: torch.Tensor, height: int, width: int) -> torch.Tensor:
         """Return float [B, 3, 3], from output to input positions in pixels relative to the picture's centre."""
         import torch
 
-        rotated = (draws[:, 0] < self.probability).to(draws.dtype)
-        angle = (draws[:, 3] * 2 - 1) * math.radians(self.rotation) * rotated
-        turn = rotations(angle)
-        turn[:, :, 0] *= torch.where((draws[:, 17] < 0.5) & torch.tensor(self.flip_horizontal), -1.0, 1.0)[:, None]
-        turn[:, :, 1] *= torch.where((draws[:, 18] < 0.5) & torch.tensor(self.flip_vertical), -1.0, 1.0)[:, None]
+        rotated = (drawn(draws, "rotation chosen") < self.probability).to(draws.dtype)
+        turn = rotations((drawn(draws, "angle") * 2 - 1) * math.radians(self.rotation) * rotated)
+        for place, wanted in enumerate((self.flip_horizontal, self.flip_vertical)):
+            if wanted:
+                turn[:, :, place] *= torch.where(drawn(draws, "flips")[:, place] < 0.5, -1.0, 1.0)[:, None]
+        sides = torch.tensor([width, height], device=draws.device, dtype=draws.dtype)
+        if self.shift or self.shear or self.zoom != (1.0, 1.0):
+            chosen = (drawn(draws, "affine chosen") < self.probability).to(draws.dtype)
+            low, high = (math.log(factor) for factor in self.zoom)
+            turn = turn @ affine(
+                (drawn(draws, "shift") * 2 - 1) * self.shift * sides * chosen[:, None],
+                torch.exp((low + (high - low) * drawn(draws, "zoom")) * chosen),
+                (drawn(draws, "shear") * 2 - 1) * math.radians(self.shear) * chosen[:, None],
+            )
         low, high = self.perspective
-        if high == 0:
-            return turn
-        depth = (low + (high - low) * draws[:, 4]) * (draws[:, 1] < self.probability)
-        inward = draws[:, 5:13].reshape(-1, 4, 2) * depth[:, None, None]  # each corner moves inwards
-        signs = torch.tensor([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]], device=draws.device)
-        half = torch.tensor([width / 2, height / 2], device=draws.device)
-        corners = (signs * half).expand(len(draws), 4, 2)
-        return turn @ homography(corners, corners * (1 - inward))
+        if high > 0:
+            depth = (low + (high - low) * drawn(draws, "depth")) * (
+                drawn(draws, "perspective chosen") < self.probability
+            )
+            inward = drawn(draws, "corners").reshape(-1, 4, 2) * depth[:, None, None]  # each corner moves inwards
+            signs = torch.tensor([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]], device=draws.device)
+            corners = (signs * sides / 2).expand(len(draws), 4, 2)
+            turn = turn @ homography(corners, corners * (1 - inward))
+        if self.crop:
+            most = (self.crop * sides).round()
+            turn = turn @ translations((drawn(draws, "crop") * (2 * most + 1)).floor() - most)
+        return turn
 
 
-class Draws:
-    """The uniform random numbers that name every augmentation of N pictures.
-
-    Args:
-        num: number of slots N.
-        seed: root seed.
-    """
-
-    def __init__(self, num: int, seed: int) -> None:
-        self.num, self.seed = num, seed
-        self._epochs: dict[int, NDArray[np.float32]] = {}
-
-    def at(self, epoch: NDArray[np.int64], slot: NDArray[np.int64]) -> torch.Tensor:
-        """Return float32 [B, NUM_DRAWS] for the draws (epoch, slot) [B]."""
-        import torch
-
-        out = np.empty((len(slot), NUM_DRAWS), dtype=np.float32)
-        for one in np.unique(epoch):
-            if int(one) not in self._epochs:
-                while len(self._epochs) > 1:
-                    del self._epochs[min(self._epochs)]
-                stream = rng.numpy_rng(self.seed, "augment", int(one))
-                self._epochs[int(one)] = stream.random((self.num, NUM_DRAWS), dtype=np.float32)
-            out[epoch == one] = self._epochs[int(one)][slot[epoch == one]]
-        return torch.from_numpy(out)
-
-
-def rotations(angle: torch.Tensor) -> torch.Tensor:
-    """Return float [B, 3, 3], rotations by `angle` [B] in radians, counter-clockwise as the picture is seen."""
-    import torch
-
-    cos, sin, zero, one = angle.cos(), angle.sin(), torch.zeros_like(angle), torch.ones_like(angle)
-    rows = [cos, -sin, zero, sin, cos, zero, zero, zero, one]
-    return torch.stack(rows, dim=1).reshape(-1, 3, 3)
-
-
-def homography(start: torch.Tensor, end: torch.Tensor) -> torch.Tensor:
-    """Return float [B, 3, 3], the homographies that take `end` points to `start` points, both [B, 4, 2].
-
-    The eight unknowns solve the usual linear system (Hartley and Zisserman 2004, section 4.1) with h33 = 1.
-    """
-    import torch
-
-    x, y = end.unbind(-1)  # [B, 4]
-    u, v = start.unbind(-1)
-    zero, one = torch.zeros_like(x), torch.ones_like(x)
-    rows_u = torch.stack([x, y, one, zero, zero, zero, -u * x, -u * y], dim=-1)
-    rows_v = torch.stack([zero, zero, zero, x, y, one, -v * x, -v * y], dim=-1)
-    system = torch.cat([rows_u, rows_v], dim=1)  # [B, 8, 8]
-    solved = torch.linalg.solve(system, torch.cat([u, v], dim=1))
-    return torch.cat([solved, torch.ones_like(solved[:, :1])], dim=1).reshape(-1, 3, 3)
+NO_COLOUR: dict[str, Any] = {"brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.0}
+NOTHING: dict[str, Any] = {**NO_COLOUR, "rotation": 0.0, "perspective": (0.0, 0.0)}
+PRESETS: dict[str, dict[str, Any]] = {
+    "light": {
+        "rotation": 7.0,
+        "perspective": (0.0, 0.05),
+        "brightness": 0.1,
+        "contrast": 0.1,
+        "saturation": 0.1,
+        "hue": 0.0,
+    },
+    "medium": {},  # the defaults
+    "strong": {
+        "rotation": 20.0,
+        "perspective": (0.0, 0.15),
+        "brightness": 0.4,
+        "contrast": 0.4,
+        "saturation": 0.4,
+        "hue": 0.05,
+        "shift": 0.1,
+        "zoom": (0.8, 1.25),
+        "shear": 8.0,
+        "erase": (0.02, 0.2),
+    },
+    # 15 degrees reflected, slight jitter, perspective of 5 to 10 %, every transform on every picture
+    "s1": {
+        "rotation": 15.0,
+        "perspective": (0.05, 0.1),
+        "brightness": 0.1,
+        "contrast": 0.1,
+        "saturation": 0.1,
+        "hue": 0.02,
+    },
+    # the usual recipe of a Keras image generator, its flip left out
+    "s3": {**NOTHING, "rotation": 15.0, "shift": 0.1, "zoom": (0.9, 1.1)},
+    "crop": {**NOTHING, "crop": 0.125},
+    "cutout": {**NOTHING, "erase": (0.25, 0.25), "erase_ratio": (1.0, 1.0), "erase_probability": 1.0},
+    "randaugment": {**NOTHING, "policy": "randaugment"},
+    "trivialaugment": {**NOTHING, "policy": TrivialAugment()},
+}
 
 
-def warp(images: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
-    """Return the pictures resampled bilinearly, with reflected borders.
+def _preset(name: str) -> dict[str, Any]:
+    if name not in PRESETS:
+        raise ConfigError(unknown("augmentation preset", name, PRESETS))
+    return dict(PRESETS[name])
 
-    Args:
-        images: float [B, C, H, W].
-        matrices: float [B, 3, 3], from output to input positions in pixels relative to the centre.
+
+def augmented_copies(images: LabeledImages, rows: Any, recipe: Augmentation, seed: int) -> LabeledImages:
+    """Return one augmented copy of the picture at each of `rows` (int [M], repeats allowed), made once.
+
+    The copies are synthetic: their maker is the digest of the recipe, their parent the row of the picture they came
+    from, and the c-th copy of the picture at position i is the draw (seed, epoch c, slot i).
     """
     import torch
-    from torch.nn import functional as F
 
-    height, width = images.shape[-2:]
-    y, x = torch.meshgrid(
-        torch.arange(height, device=images.device, dtype=images.dtype) - (height - 1) / 2,
-        torch.arange(width, device=images.device, dtype=images.dtype) - (width - 1) / 2,
-        indexing="ij",
-    )
-    points = torch.stack([x, y, torch.ones_like(x)], dim=-1).reshape(1, -1, 3)  # [1, HW, 3]
-    mapped = points @ matrices.to(images).transpose(1, 2)
-    scale = torch.tensor([2 / width, 2 / height], device=images.device, dtype=images.dtype)
-    grid = (mapped[..., :2] / mapped[..., 2:]) * scale
-    grid = grid.reshape(-1, height, width, 2)
-    return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
-
-
-def jitter(
-    images: torch.Tensor,
-    *,
-    brightness: torch.Tensor,
-    contrast: torch.Tensor,
-    saturation: torch.Tensor,
-    hue: torch.Tensor,
-) -> torch.Tensor:
-    """Return pictures with their colours changed, in the order brightness, contrast, saturation, hue.
-
-    Factors are [B]; 1 (0 for hue) leaves a picture as it is. Blends and hue are those of torchvision's
-    `adjust_*` functions, against which they are checked. Grey pictures have no saturation and no hue.
-    """
-    images = (images * brightness.view(-1, 1, 1, 1)).clamp(0, 1)
-    mean = grey(images).mean(dim=(1, 2, 3), keepdim=True)
-    images = (mean + (images - mean) * contrast.view(-1, 1, 1, 1)).clamp(0, 1)
-    if images.shape[1] == 1:
-        return images
-    light = grey(images)
-    images = (light + (images - light) * saturation.view(-1, 1, 1, 1)).clamp(0, 1)
-    return shift_hue(images, hue) if bool((hue != 0).any()) else images
-
-
-def grey(images: torch.Tensor) -> torch.Tensor:
-    """Return float [B, 1, H, W], the ITU-R 601 luma of RGB pictures; grey ones as they are."""
-    if images.shape[1] == 1:
-        return images
-    return (0.2989 * images[:, 0] + 0.587 * images[:, 1] + 0.114 * images[:, 2]).unsqueeze(1)
-
-
-def shift_hue(images: torch.Tensor, hue: torch.Tensor) -> torch.Tensor:
-    """Return RGB pictures with `hue` [B] (in turns) added in HSV (Smith 1978)."""
-    import torch
-
-    red, green, blue = images.unbind(1)
-    top, low = images.amax(1), images.amin(1)
-    span = top - low
-    safe = torch.where(span == 0, torch.ones_like(span), span)
-    turn = torch.where(
-        top == red,
-        (green - blue) / safe,
-        torch.where(top == green, 2 + (blue - red) / safe, 4 + (red - green) / safe),
-    )
-    turn = (turn / 6 + hue.view(-1, 1, 1)) % 1.0 * 6
-    offset = torch.tensor([5.0, 3.0, 1.0], device=images.device, dtype=images.dtype).view(1, 3, 1, 1)
-    k = (offset + turn.unsqueeze(1)) % 6
-    ramp = torch.minimum(k, 4 - k).clamp(0, 1)
-    return top.unsqueeze(1) - span.unsqueeze(1) * ramp
+    rows = np.asarray(rows, dtype=np.int64)
+    copy = np.zeros(len(rows), dtype=np.int64)
+    seen: dict[int, int] = {}
+    for place, row in enumerate(rows.tolist()):
+        copy[place] = seen.get(row, 0)
+        seen[row] = copy[place] + 1
+    seed = rng.derive(seed, "copies")
+    made = np.empty((len(rows), *images.pixels.shape[1:]), dtype=np.uint8)
+    for number in np.unique(copy):
+        chosen = np.flatnonzero(copy == number)
+        draws = Draws(len(images), seed)
+        for places in np.array_split(chosen, math.ceil(len(chosen) / 256)):
+            floats = torch.from_numpy(images.pixels[rows[places]]).float() / 255
+            out = recipe.apply(floats, draws.at(copy[places], rows[places]))
+            made[places] = (out * 255).round().clamp(0, 255).to(torch.uint8).numpy()
+    seeds = [rng.derive(seed, "copy", int(row), int(number)) for row, number in zip(rows, copy, strict=True)]
+    origin = Origin.of_synthetic(made, recipe.digest(), seeds, images.origin.parent[rows].tolist())
+    return LabeledImages(made, images.labels[rows], images.class_names, origin)

@@ -60,11 +60,7 @@ def decode(data: bytes) -> NDArray[np.uint8]:
         raise DataError("empty file (0 bytes)")
     try:
         with _opened(data) as image:
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise DataError(_too_large(f"{width} x {height} pixels"))
-            image.load()
-            return _pixels(_upright(_eight_bit(image), _orientation(image)))
+            return _loaded(image)
     except DataError:
         raise
     except UnidentifiedImageError:
@@ -72,6 +68,20 @@ def decode(data: bytes) -> NDArray[np.uint8]:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise DataError(_too_large("too many pixels")) from None
     except Exception as error:  # Pillow's readers raise nearly anything on spoilt bytes, which are untrusted input
+        raise DataError(f"cannot be decoded ({_first_line(error)})") from None
+
+
+def of_image(image: Image.Image) -> NDArray[np.uint8]:
+    """Return the decoded original of a Pillow image, uint8 [C, H, W], by the rules of `decode`.
+
+    Raises:
+        DataError: too many pixels, or an image that cannot be loaded.
+    """
+    try:
+        return _loaded(image)
+    except DataError:
+        raise
+    except Exception as error:  # an image opened by someone else reads its untrusted file only now
         raise DataError(f"cannot be decoded ({_first_line(error)})") from None
 
 
@@ -99,14 +109,27 @@ def resized(picture: NDArray[np.uint8], view: View, channels: int) -> NDArray[np
         side = min(width, height)
         left, top = (width - side) / 2, (height - side) / 2
         return _pixels(image.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side)))
-    longer = max(width, height)
-    across, down = (max(1, round(length * size / longer)) for length in (width, height))
+    across, down = padded_sides(width, height, size)
     inner = _pixels(image.resize((across, down), Image.Resampling.BICUBIC))
     mean = np.rint(picture.mean(axis=(1, 2))).astype(np.uint8)
     padded = np.repeat(mean, size * size).reshape(len(mean), size, size)
     top, left = (size - down) // 2, (size - across) // 2
     padded[:, top : top + down, left : left + across] = inner
     return padded
+
+
+def padded_sides(width: int, height: int, size: int) -> tuple[int, int]:
+    """Return the width and height, in pixels, that `pad` gives a picture inside a view of `size`."""
+    longer = max(width, height)
+    return max(1, round(width * size / longer)), max(1, round(height * size / longer))
+
+
+def _loaded(image: Image.Image) -> NDArray[np.uint8]:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise DataError(_too_large(f"{width} x {height} pixels"))
+    image.load()
+    return _pixels(_upright(_eight_bit(image), _orientation(image)))
 
 
 def _opened(data: bytes) -> Image.Image:
@@ -162,7 +185,8 @@ def _pixels(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def _image(picture: NDArray[np.uint8]) -> Image.Image:
-    return Image.fromarray(picture[0] if len(picture) == 1 else np.ascontiguousarray(picture.transpose(1, 2, 0)))
+    bands = [Image.fromarray(np.ascontiguousarray(channel)) for channel in picture]
+    return bands[0] if len(bands) == 1 else Image.merge("RGB", bands)  # half the time of one interleaved array
 
 
 def _with_channels(picture: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:

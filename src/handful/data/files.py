@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,8 @@ from handful.errors import DataError
 
 MAX_FILE_BYTES = 256 * 2**20
 MAX_THREADS = 4
-INLINE_BYTES = 32 * 2**10  # handing a smaller file to a thread costs more than it saves
+BATCH_BYTES = 64 * 2**10  # small files go to a thread together: handing over each costs more than it saves
+ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
 
@@ -130,7 +131,7 @@ def each(
 ) -> Iterator[tuple[int, ResultT | DataError]]:
     """Yield (position in `paths`, what `work` made of the content, or why it could not), in no particular order.
 
-    The files are read one after the other; for all but small ones `work` runs in up to four threads.
+    The files are read one after the other; `work` runs in up to four threads, small files batch by batch.
     """
 
     def outcome(content: bytes | DataError) -> ResultT | DataError:
@@ -139,19 +140,40 @@ def each(
         except DataError as error:
             return error
 
+    def outcomes(batch: list[tuple[int, bytes | DataError]]) -> list[tuple[int, ResultT | DataError]]:
+        return [(position, outcome(content)) for position, content in batch]
+
+    read = (((place, found), 0 if isinstance(found, DataError) else len(found)) for place, found in files.read(paths))
+    for made in in_batches(read, outcomes, BATCH_BYTES):
+        yield from made
+
+
+def in_batches(
+    items: Iterable[tuple[ItemT, int]], work: Callable[[list[ItemT]], ResultT], size: int
+) -> Iterator[ResultT]:
+    """Yield what `work` made of each batch, in order, in up to four threads; few batches are under way at any time.
+
+    Args:
+        items: (item, its bytes).
+        size: bytes at which a batch is full.
+    """
     threads = min(MAX_THREADS, os.cpu_count() or 1)
-    under_way: deque[tuple[int, Future[ResultT | DataError]]] = deque()
+    under_way: deque[Future[ResultT]] = deque()
+    batch: list[ItemT] = []
+    full = 0
     with ThreadPoolExecutor(threads) as pool:
-        for position, content in files.read(paths):
-            if isinstance(content, DataError) or len(content) < INLINE_BYTES:
-                yield position, outcome(content)
-                continue
-            under_way.append((position, pool.submit(outcome, content)))
-            if len(under_way) > 2 * threads:
-                done, future = under_way.popleft()
-                yield done, future.result()
-        for done, future in under_way:
-            yield done, future.result()
+        for item, weight in items:
+            batch.append(item)
+            full += weight
+            if full >= size:
+                under_way.append(pool.submit(work, batch))
+                batch, full = [], 0
+                if len(under_way) > 2 * threads:
+                    yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+        if batch:
+            yield work(batch)
 
 
 def bounded(content: bytes) -> bytes | DataError:

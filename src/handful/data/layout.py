@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from handful.data.decode import is_picture
@@ -24,6 +24,8 @@ class Layout:
         class_names: sorted; numerically where all are digits.
         ignored: every other file.
         faults: what keeps this from being a source, one line each.
+        groups: str [N], what must stay in one part; empty where nothing is said.
+        notes: what should be known about what was ignored, in sentences.
     """
 
     paths: tuple[str, ...]
@@ -32,20 +34,24 @@ class Layout:
     class_names: tuple[str, ...]
     ignored: tuple[str, ...]
     faults: tuple[str, ...]
+    groups: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def arrange(listing: Listing) -> Layout:
     """Return the layout of a listing: class folders, or train/, val/, test/ above class folders.
 
-    A single folder around all of it is stepped into. Pictures elsewhere, other files and whatever is hidden (a name
-    that starts with a dot, `__MACOSX`) are ignored and listed. An empty class folder is a fault, and so is a class
+    A test/ whose pictures all lie directly in it has no labels: they are ignored, listed, and a note says what they are
+    for. A single folder around all of it is stepped into. Pictures elsewhere, other files and whatever is hidden (a
+    name that starts with a dot, `__MACOSX`) are ignored and listed. An empty class folder is a fault, and so is a class
     folder whose pictures lie deeper, since then it is not clear which folder is the class.
     """
     pictures = [path for path in listing.paths if is_picture(path) and not _hidden(path)]
     top = _top(pictures)
     split = [tuple(path[len(top) :].split("/")) for path in pictures]
     by_part = _has_parts(split)
-    faults = [f"{shown(path)}: {why}" for path, why in listing.faults] + _part_faults(split, by_part)
+    unlabeled = _unlabeled_test(split) if by_part else {}
+    faults = [f"{shown(path)}: {why}" for path, why in listing.faults] + _part_faults(split, by_part, unlabeled)
     above = 1 if by_part else 0
     rows: list[tuple[str, str, str]] = []
     deeper: dict[str, int] = defaultdict(int)
@@ -76,6 +82,11 @@ def arrange(listing: Listing) -> Layout:
         class_names=names_sorted,
         ignored=tuple(path for path in listing.paths if path not in known),
         faults=tuple(faults),
+        notes=tuple(
+            f"{shown(top + folder)}/ holds {num} pictures without class folders, so nothing can be scored on them; "
+            "`handful predict` says what they show"
+            for folder, num in unlabeled.items()
+        ),
     )
 
 
@@ -115,7 +126,14 @@ def _has_parts(split: Sequence[tuple[str, ...]]) -> bool:
     return any(names[0].lower() in PART_FOLDERS for names in split if len(names) > 2)
 
 
-def _part_faults(split: Sequence[tuple[str, ...]], by_part: bool) -> list[str]:
+def _unlabeled_test(split: Sequence[tuple[str, ...]]) -> dict[str, int]:
+    """Test folders with pictures directly in them and no folder below, and how many pictures."""
+    direct = Counter(names[0] for names in split if len(names) == 2)
+    above = {names[0] for names in split if len(names) > 2}
+    return {name: num for name, num in direct.items() if PART_FOLDERS.get(name.lower()) == "test" and name not in above}
+
+
+def _part_faults(split: Sequence[tuple[str, ...]], by_part: bool, unlabeled: Collection[str]) -> list[str]:
     folders = {names[0] for names in split if len(names) > 1}
     given = defaultdict(list)
     for folder in sorted(folders):
@@ -134,6 +152,7 @@ def _part_faults(split: Sequence[tuple[str, ...]], by_part: bool) -> list[str]:
     faults += [
         f"{folder}: pictures directly in a part's folder; put them into the folder of their class"
         for folder in sorted({names[0] for names in split if len(names) == 2 and names[0].lower() in PART_FOLDERS})
+        if folder not in unlabeled
     ]
     return faults
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from handful.config import digest_of
 from handful.data import decode as decoding
 from handful.data.cache import cache_dir, keep_filled, recall
-from handful.data.files import Files, FolderFiles, Listing, each, open_files, shown
+from handful.data.files import Files, FolderFiles, Listing, each, in_batches, open_files, shown
+from handful.data.held import HELD
 from handful.data.images import LabeledImages, Origin, View
 from handful.data.layout import pictures_in
 from handful.data.originals import ArrayOriginals
@@ -21,6 +22,7 @@ from handful.errors import DataError
 
 __all__ = ["cache_dir", "load", "load_unlabeled"]
 _UINT8 = np.dtype(np.uint8)
+_BATCH_BYTES = 2**19  # of decoded pictures that one thread resizes at a time
 
 
 def load(source: Source, view: View, rows: NDArray[np.int64] | Sequence[int] | None = None) -> LabeledImages:
@@ -53,6 +55,7 @@ def load(source: Source, view: View, rows: NDArray[np.int64] | Sequence[int] | N
         place = cache_dir() / "views" / f"{key}.npy"
         found = recall(place, shape)
         pixels = keep_filled(place, _UINT8, shape, lambda out: _fill(out, source, view)) if found is None else found
+    HELD.clear()
     images = LabeledImages(pixels, source.labels, source.class_names, Origin.of_real(source.content))
     return images if rows is None else images.take(np.asarray(rows, dtype=np.int64))
 
@@ -93,8 +96,13 @@ def load_unlabeled(
 
 
 def _fill(out: NDArray[np.uint8], source: Source, view: View) -> None:
-    for row, picture in source.read_all():
-        out[row] = decoding.resized(picture, view, out.shape[1])
+    def fill(batch: list[tuple[int, NDArray[np.uint8]]]) -> None:
+        for row, picture in batch:
+            out[row] = decoding.resized(picture, view, out.shape[1])
+
+    read = ((item, item[1].nbytes) for item in source.read_all())
+    for _ in in_batches(read, fill, _BATCH_BYTES):
+        pass
 
 
 def _of_arrays(

@@ -44,7 +44,7 @@ class Profile:
 
     def to_json(self) -> dict[str, Any]:
         """Return every field as JSON values."""
-        return {key: _plain(value) for key, value in asdict(self).items()}
+        return {key: plain(value) for key, value in asdict(self).items()}
 
 
 def profile(source: Source) -> Profile:
@@ -97,7 +97,8 @@ def _sizes(sizes: NDArray[np.int64]) -> dict[str, dict[str, float]]:
     }
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return a value with tuples as lists, for JSON."""
     if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    return {key: _plain(item) for key, item in value.items()} if isinstance(value, dict) else value
+        return [plain(item) for item in value]
+    return {key: plain(item) for key, item in value.items()} if isinstance(value, dict) else value

@@ -12,7 +12,9 @@ from handful.config import digest_of
 from handful.data import decode as decoding
 from handful.data.cache import cache_dir, keep, recall
 from handful.data.files import Files, each
+from handful.data.held import HELD
 from handful.data.images import CONTENT, content_of
+from handful.data.sets import Sets
 from handful.errors import DataError
 
 Progress = Callable[[int, int], None]
@@ -42,19 +44,49 @@ def scan(files: Files, paths: Sequence[str], progress: Progress | None = None) -
     if rows is None:
         rows = _rows(files, paths, progress)
         keep(place, rows)
-    return Facts(rows["content"].copy(), rows["size"].copy(), rows["grey"].copy(), tuple(rows["why"].tolist()))
+    return _facts(rows)
+
+
+def scan_sets(found: Sets, progress: Progress | None = None) -> Facts:
+    """Return the facts of the pictures of a set, one decoded at a time; remembered where the set has a key."""
+    num = len(found.ids)
+    key = digest_of({"scan-sets": 1, "decode": decoding.VERSION, "set": found.key, "ids": list(found.ids)})
+    place = cache_dir() / "scans" / f"{key}.npy"
+    rows = recall(place, (num,)) if found.key else None
+    if rows is None:
+        made: dict[int, Any] = {}
+        for position, picture in found.originals.decoded(range(num)):
+            made[position] = picture if isinstance(picture, DataError) else _fact_of(picture)
+            if progress:
+                progress(len(made), num)
+        rows = _structured(made)
+        if found.key:
+            keep(place, rows)
+    return _facts(rows)
 
 
 def _rows(files: Files, paths: Sequence[str], progress: Progress | None) -> NDArray[Any]:
-    """The facts as one structured array, its text as wide as the longest reason."""
     found: dict[int, Any] = {}
     for position, fact in each(files, paths, _fact):
-        found[position] = (b"", (0, 0), False, str(fact)) if isinstance(fact, DataError) else (*fact, "")
+        found[position] = fact
         if progress:
             progress(len(found), len(paths))
-    longest = max((len(row[3]) for row in found.values()), default=0)
+    return _structured(found)
+
+
+def _structured(found: dict[int, Any]) -> NDArray[Any]:
+    """Facts or errors by their place as one structured array, its text as wide as the longest reason."""
+    rows = {
+        place: (b"", (0, 0), False, str(fact)) if isinstance(fact, DataError) else (*fact, "")
+        for place, fact in found.items()
+    }
+    longest = max((len(row[3]) for row in rows.values()), default=0)
     kind = [("content", CONTENT), ("size", np.int64, 2), ("grey", np.bool_), ("why", f"U{longest or 1}")]
-    return np.array([found[position] for position in range(len(paths))], dtype=kind)
+    return np.array([rows[place] for place in range(len(rows))], dtype=kind)
+
+
+def _facts(rows: NDArray[Any]) -> Facts:
+    return Facts(rows["content"].copy(), rows["size"].copy(), rows["grey"].copy(), tuple(rows["why"].tolist()))
 
 
 def facts_of(pictures: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> Facts:
@@ -67,6 +99,11 @@ def facts_of(pictures: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> Facts
 
 def _fact(data: bytes) -> tuple[bytes, tuple[int, int], bool]:
     picture = decoding.decode(data)
+    HELD.put(data, picture)
+    return _fact_of(picture)
+
+
+def _fact_of(picture: NDArray[np.uint8]) -> tuple[bytes, tuple[int, int], bool]:
     return content_of([picture])[0], (picture.shape[2], picture.shape[1]), _is_grey(picture)
 
 

@@ -14,15 +14,20 @@ from numpy.typing import NDArray
 
 from handful.config import digest_of
 from handful.data import arrays as kinds
-from handful.data.files import Files, open_files, shown
+from handful.data.files import Files, FolderFiles, open_files, shown
 from handful.data.images import LabeledImages, content_of
-from handful.data.layout import arrange
+from handful.data.layout import Layout, arrange
+from handful.data.manifest import read_manifest
 from handful.data.originals import ArrayOriginals, FileOriginals, Originals
-from handful.data.scan import Progress, facts_of, scan
+from handful.data.parquet import is_parquet, parquet_set
+from handful.data.scan import Progress, facts_of, scan, scan_sets
+from handful.data.sets import Sets, hugging_face_set, is_hugging_face
 from handful.errors import DataError, nearest
 
 MAX_FAULTS = 200
-_KINDS = "a folder, .zip, .tar.gz, .tgz, .tar, .npz, or the word digits"
+_KINDS = (
+    "a folder, .zip, .tar.gz, .tgz, .tar, .npz, .csv, .parquet, the word digits, or torchvision: and the name of a set"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +48,7 @@ class Source:
         ignored: files that are no pictures of a class.
         unreadable: (path, why) of the pictures left out because they cannot be read.
         left_out: (id, id kept) of the pictures left out because they are copies.
+        notes: what should be known about what was ignored, in sentences.
     """
 
     name: str
@@ -58,6 +64,7 @@ class Source:
     ignored: tuple[str, ...] = ()
     unreadable: tuple[tuple[str, str], ...] = ()
     left_out: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -137,31 +144,40 @@ class Source:
             yield row, picture
 
 
-def open_source(what: Any, *, skip_unreadable: bool = False, progress: Progress | None = None) -> Source:
+def open_source(
+    what: Any,
+    *,
+    skip_unreadable: bool = False,
+    regions: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Source:
     """Return the source that `what` names.
 
     Args:
-        what: a folder, .zip, .tar.gz, .tgz or .tar of class folders, or of train/, val/, test/ above class folders; an
-            .npz (see `from_npz`); a folder of IDX files; the word 'digits'; a Source; a LabeledImages; or arrays
+        what: a folder, .zip, .tar.gz, .tgz or .tar of class folders, or of train/, val/, test/ above class folders; a
+            .csv that names pictures (see `read_manifest`); an .npz (see `from_npz`); a folder of IDX files; a .parquet
+            file or a folder of them (see `parquet_set`); the word 'digits'; 'torchvision:NAME' (see `torchvision_set`);
+            a Source; a LabeledImages; a Hugging Face Dataset or DatasetDict (see `hugging_face_set`); or arrays
             (pixels, labels) or (pixels, labels, class_names) (see `from_arrays`).
         skip_unreadable: leave pictures out that cannot be read and list them, instead of stopping.
+        regions: a CSV of boxes; of each picture with one, only its box is seen (see `handful.data.regions`).
         progress: called with (pictures done, pictures in all) while pictures are decoded for the first time.
 
     Raises:
         DataError: every fault of the source, one line each.
     """
+    from handful.data.regions import cut, read_boxes
+
     try:
         source = _opened(what, skip_unreadable, progress)
         missing = [name for name, count in zip(source.class_names, source.counts, strict=True) if not count]
         if missing:
             raise DataError(*(f"class {name!r} has no picture; add some or leave the class out" for name in missing))
         if source.num_classes < 2:
-            raise DataError(
-                f"{source.name}: one class only ({source.class_names[0]!r}); add a folder for another class"
-            )
+            raise DataError(f"{source.name}: one class only ({source.class_names[0]!r}); add pictures of another class")
     except DataError as error:
         raise DataError(*capped(error.faults)) from None
-    return source
+    return source if regions is None else cut(source, read_boxes(regions, source), progress)
 
 
 def _opened(what: Any, skip_unreadable: bool, progress: Progress | None) -> Source:
@@ -177,6 +193,12 @@ def _opened(what: Any, skip_unreadable: bool, progress: Progress | None) -> Sour
         return _of_arrays("arrays", kinds.from_arrays(*what))
     if isinstance(what, str) and what == "digits":
         return _of_arrays("digits", kinds.from_digits())
+    if isinstance(what, str) and what.partition(":")[0] == "torchvision" and not os.path.exists(what):
+        from handful.data.torchvision_sets import torchvision_set
+
+        return _of_sets(torchvision_set(what.partition(":")[2]), skip_unreadable, progress)
+    if is_hugging_face(what):
+        return _of_sets(hugging_face_set(what), skip_unreadable, progress)
     if not isinstance(what, str | Path):
         raise DataError(f"cannot open {type(what).__name__} as pictures; give {_KINDS}, or (pixels, labels)")
     path = Path(what)
@@ -186,6 +208,10 @@ def _opened(what: Any, skip_unreadable: bool, progress: Progress | None) -> Sour
         return _of_arrays(_name(path), kinds.from_idx(path))
     if path.suffix.lower() == ".npz" and path.is_file():
         return _of_arrays(_name(path), kinds.from_npz(path))
+    if path.suffix.lower() == ".csv" and path.is_file():
+        return _of_files(path, FolderFiles(path.parent), skip_unreadable, progress, read_manifest(path))
+    if is_parquet(path):
+        return _of_sets(parquet_set(path), skip_unreadable, progress)
     files = open_files(path)
     if files is None:
         raise DataError(f"{shown(str(what))}: not a kind of file that holds a set of pictures; give {_KINDS}")
@@ -208,8 +234,10 @@ def _of_arrays(name: str, given: kinds.Arrays, content: NDArray[np.bytes_] | Non
     )
 
 
-def _of_files(path: Path, files: Files, skip_unreadable: bool, progress: Progress | None) -> Source:
-    layout = arrange(files.listing())
+def _of_files(
+    path: Path, files: Files, skip_unreadable: bool, progress: Progress | None, layout: Layout | None = None
+) -> Source:
+    layout = layout or arrange(files.listing())
     facts = scan(files, layout.paths, progress)
     unreadable = tuple((place, why) for place, why in zip(layout.paths, facts.why, strict=True) if why)
     faults = [f"{shown(str(path))}: {fault}" for fault in layout.faults]
@@ -224,12 +252,37 @@ def _of_files(path: Path, files: Files, skip_unreadable: bool, progress: Progres
         labels=np.array([rank[name] for name in layout.classes], dtype=np.int64),
         class_names=layout.class_names,
         parts=layout.parts,
-        groups=("",) * len(layout.paths),
+        groups=layout.groups or ("",) * len(layout.paths),
         content=facts.content,
         sizes=facts.sizes,
         grey=facts.grey,
         originals=FileOriginals(files, layout.paths),
         ignored=layout.ignored,
+        unreadable=unreadable,
+        notes=layout.notes,
+    )
+    return source.take([row for row, why in enumerate(facts.why) if not why]) if unreadable else source
+
+
+def _of_sets(found: Sets, skip_unreadable: bool, progress: Progress | None) -> Source:
+    facts = scan_sets(found, progress)
+    unreadable = tuple((place, why) for place, why in zip(found.ids, facts.why, strict=True) if why)
+    if unreadable and not skip_unreadable:
+        raise DataError(
+            *(f"{shown(p)}: {why}; replace or remove it, or use --skip-unreadable" for p, why in unreadable)
+        )
+    source = Source(
+        name=found.name,
+        ids=found.ids,
+        labels=found.labels,
+        class_names=found.class_names,
+        parts=found.parts,
+        groups=("",) * len(found.ids),
+        content=facts.content,
+        sizes=facts.sizes,
+        grey=facts.grey,
+        originals=found.originals,
+        ignored=found.ignored,
         unreadable=unreadable,
     )
     return source.take([row for row, why in enumerate(facts.why) if not why]) if unreadable else source
@@ -237,7 +290,7 @@ def _of_files(path: Path, files: Files, skip_unreadable: bool, progress: Progres
 
 def _name(path: Path) -> str:
     name = path.resolve().name
-    for suffix in (".tar.gz", ".tgz", ".tar", ".zip", ".npz"):
+    for suffix in (".tar.gz", ".tgz", ".tar", ".zip", ".npz", ".csv", ".parquet"):
         if name.lower().endswith(suffix):
             return name[: -len(suffix)]
     return name

@@ -35,11 +35,13 @@ class Batches:
         seed: names the order.
         labels: int [N]; where given, every class present gets the same share of the stream, its pictures taken in
             turn in random order (class-balanced sampling). Without, each epoch is a permutation of all pictures.
+        level: with `labels`, part of the way: the shares are in proportion to n_c^(1 - level), as nearly as an
+            epoch's N pictures can be divided.
     """
 
-    def __init__(self, num: int, batch_size: int, seed: int, labels: Indices | None = None) -> None:
+    def __init__(self, num: int, batch_size: int, seed: int, labels: Indices | None = None, level: float = 1.0) -> None:
         self.num, self.batch_size, self.seed = num, batch_size, seed
-        self._labels = labels
+        self._labels, self._level = labels, level
         self._orders: dict[int, Indices] = {}
 
     def at(self, step: int) -> Batch:
@@ -63,9 +65,20 @@ class Batches:
     def _balanced(self, stream: np.random.Generator) -> Indices:
         assert self._labels is not None
         present = np.unique(self._labels)
-        turns = stream.permutation(np.resize(stream.permutation(present), self.num))
+        turns = stream.permutation(self._turns(stream.permutation(present)))
         order = np.empty(self.num, dtype=np.int64)
         for label in present:
             places = np.flatnonzero(turns == label)
             order[places] = np.resize(stream.permutation(np.flatnonzero(self._labels == label)), len(places))
         return order
+
+    def _turns(self, present: Indices) -> Indices:
+        """Return int64 [N], each class as often as its share; what does not divide evenly goes by the remainders."""
+        assert self._labels is not None
+        if self._level == 1:
+            return np.resize(present, self.num)
+        weights = np.array([np.sum(self._labels == label) for label in present], dtype=np.float64) ** (1 - self._level)
+        exact = weights / weights.sum() * self.num
+        times = np.floor(exact + 1e-9).astype(np.int64)
+        times[np.argsort(times - exact, kind="stable")[: self.num - times.sum()]] += 1
+        return np.repeat(present, times)

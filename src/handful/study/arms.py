@@ -10,6 +10,8 @@ from handful.classify.contract import ClassifierRecipe
 from handful.classify.table import CLASSIFIERS
 from handful.config import Recipe, choose, recipe_from
 from handful.data.augment import Augmentation
+from handful.data.balance import AnyBalance, Balance, Composition
+from handful.data.mix import Mix
 from handful.errors import ConfigError, unknown
 from handful.generate.contract import GeneratorRecipe
 from handful.generate.interpolate import Interpolation
@@ -34,13 +36,20 @@ class Arm(Recipe):
 
     Args:
         name: how the arm is called in tables; any text without commas.
-        balance: class weights or class-balanced batches.
-        augment: classical augmentation of every training batch.
+        balance: how the loss and the batches weigh the classes: a name of BALANCES or a `Balance`.
+        augment: classical augmentation of every training batch; a recipe or the name of a preset. Where `enlarge` is
+            given, or an amount without a generator, it makes copies once, before training, instead.
+        mix: mixup or cutmix of every training batch.
         generator: family that makes synthetic pictures.
         selection: which of them are used.
         fill_to: every class is filled to this many training pictures, or to the `largest` class (the default with a
-            generator). A class with more keeps them all.
+            generator). A class with more keeps them all. Without a generator, `augment` makes them as copies.
         add: this many synthetic pictures for every class, instead of `fill_to`.
+        fill_level: part of the way to the largest class, in [0, 1], instead of `fill_to`.
+        cap: a class keeps at most this many real pictures, or as many as the `smallest` has: the only option that
+            leaves real pictures out. Amounts count from what is kept; a generator is still fitted to all of them.
+        enlarge: this many augmented copies of every real training picture, made once.
+        enlarge_synthetic: with `enlarge`, also of every synthetic picture.
         real: False trains on the synthetic pictures alone.
         classifier: a classifier of its own instead of the study's.
         judged_by: `classifier`, or `reconstruction` for an arm without one: the mean squared error with which its
@@ -48,12 +57,17 @@ class Arm(Recipe):
     """
 
     name: Annotated[str, Field(min_length=1, pattern=r"^[^,\s][^,]*$")]
-    balance: Literal["class-weights", "oversample"] | None = None
+    balance: AnyBalance = None
     augment: Augmentation | None = None
+    mix: Mix | None = None
     generator: AnyGenerator | None = None
     selection: AnySelection = KeepAll()
     fill_to: Count | Literal["largest"] | None = None
     add: Count | None = None
+    fill_level: Annotated[float, Field(ge=0, le=1)] | None = None
+    cap: Count | Literal["smallest"] | None = None
+    enlarge: Count | None = None
+    enlarge_synthetic: bool = False
     real: bool = True
     classifier: AnyClassifier | None = None
     judged_by: Literal["classifier", "reconstruction"] = "classifier"
@@ -63,11 +77,13 @@ class Arm(Recipe):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Arm:
+        faults = []
+        rules = [name for name in ("fill_to", "add", "fill_level") if getattr(self, name) is not None]
+        makes = "a generator, or augment to make copies with" if rules else "a generator"
         needs = [
             field
             for field, used in (
-                ("fill_to", self.fill_to is not None),
-                ("add", self.add is not None),
+                *((rule, self.augment is None) for rule in rules),
                 ("real=False", not self.real),
                 ("selection", "selection" in self.model_fields_set and not isinstance(self.selection, KeepAll)),
                 ("judged_by='reconstruction'", self.judged_by == "reconstruction"),
@@ -75,9 +91,19 @@ class Arm(Recipe):
             if used and self.generator is None
         ]
         if needs:
-            raise ValueError(f"arm {self.name!r}: {', '.join(needs)} needs a generator")
-        if self.fill_to is not None and self.add is not None:
-            raise ValueError(f"arm {self.name!r}: fill_to and add are two rules for one amount; give one")
+            faults.append(f"{', '.join(needs)} needs {makes if set(needs) <= set(rules) else 'a generator'}")
+        if len(rules) > 1:
+            faults.append(f"{' and '.join(rules)} are {len(rules)} rules for one amount; give one")
+        if self.enlarge is not None and self.augment is None:
+            faults.append("enlarge makes copies by augmentation; give augment, such as augment='s1'")
+        if self.enlarge_synthetic and (self.enlarge is None or not (self.generator or rules)):
+            faults.append("enlarge_synthetic needs enlarge and synthetic pictures")
+        if not self.real and self.enlarge is not None and not self.enlarge_synthetic:
+            faults.append("enlarge copies real pictures, and real=False leaves none; give enlarge_synthetic=True")
+        if not self.real and self.cap is not None and not rules:
+            faults.append("cap limits real pictures, and real=False leaves none")
+        if faults:
+            raise ConfigError(*(f"arm {self.name!r}: {fault}" for fault in faults))
         return self
 
     def changed(self, **fields: Any) -> Arm:
@@ -85,9 +111,33 @@ class Arm(Recipe):
         return Arm(**{**own, **fields})
 
     @property
-    def amount(self) -> dict[str, int | str]:
-        """The rule for how many synthetic pictures a class gets: {"add": n} or {"fill_to": n or "largest"}."""
-        return {"add": self.add} if self.add is not None else {"fill_to": self.fill_to or "largest"}
+    def amount(self) -> dict[str, int | float | str]:
+        """The rule for how many synthetic pictures a class gets, see `handful.data.balance.amounts`."""
+        if self.add is not None:
+            return {"add": self.add}
+        return {"fill_to": self.fill_to or "largest"} if self.fill_level is None else {"fill_level": self.fill_level}
+
+    @property
+    def copies(self) -> bool:
+        """Whether augmented copies fill the classes, for want of a generator."""
+        rules = (self.fill_to, self.add, self.fill_level)
+        return self.generator is None and any(rule is not None for rule in rules)
+
+    @property
+    def augments_once(self) -> bool:
+        """Whether `augment` makes copies before training instead of changing every batch."""
+        return self.copies or self.enlarge is not None
+
+    @property
+    def composition(self) -> Composition:
+        """What the training part is made of."""
+        return Composition(
+            cap=self.cap,
+            amount=self.amount if self.generator is not None or self.copies else None,
+            real=self.real,
+            enlarge=self.enlarge or 0,
+            enlarge_synthetic=self.enlarge_synthetic,
+        )
 
 
 ARMS: dict[str, Arm] = {
@@ -99,9 +149,24 @@ ARMS: dict[str, Arm] = {
         Arm("augment", augment=Augmentation()),
         Arm("interpolate", generator=Interpolation()),
         Arm("vae", generator=VAE()),
+        Arm("effective-number", balance="effective-number"),
+        Arm("focal", balance="focal"),
+        Arm("logit-adjusted", balance="logit-adjusted"),
+        Arm("oversample-half", balance=Balance(level=0.5)),
+        Arm("undersample", cap="smallest"),
+        Arm("augment-light", augment=Augmentation.preset("light")),
+        Arm("augment-strong", augment=Augmentation.preset("strong")),
+        Arm("rand-augment", augment=Augmentation.preset("randaugment")),
+        Arm("trivial-augment", augment=Augmentation.preset("trivialaugment")),
+        Arm("crop", augment=Augmentation.preset("crop")),
+        Arm("cutout", augment=Augmentation.preset("cutout")),
+        Arm("mixup", mix=Mix(mixup=0.2)),
+        Arm("cutmix", mix=Mix(cutmix=1.0)),
+        Arm("fill-copies", augment=Augmentation(), fill_to="largest"),
+        Arm("enlarge", augment=Augmentation(), enlarge=3),
     )
 }
-DEFAULT_ARMS = tuple(ARMS)
+DEFAULT_ARMS = ("baseline", "class-weights", "oversample", "augment", "interpolate", "vae")
 
 
 def arm_named(name: str) -> Arm:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +14,14 @@ from handful import rng
 from handful.compare import simultaneous_level
 from handful.config import digest_of
 from handful.data.copies import once
+from handful.data.groups import groups_for
 from handful.data.source import Source, open_source
 from handful.data.split import Split, draw_split
+from handful.data.split_file import read_splits
+from handful.errors import ConfigError
 from handful.planner import PRIOR, detectable
 from handful.study.estimate import Timings, expected
-from handful.study.protocol import QUICK_REPEATS
+from handful.study.protocol import QUICK_REPEATS, Protocol
 from handful.study.stages import Job, jobs_of
 from handful.study.store import Store
 from handful.study.study import ResolvedStudy, Study, resolve
@@ -78,9 +83,15 @@ class Plan:
         return detectable(self.repeats, int(np.mean(tests)), replace(PRIOR, overlap=again), simultaneous_level(num))
 
 
-def request_of(study: Study, data: str, budget: float) -> str:
-    """Return the digest of what was asked for, before a budget decides what it left open."""
+def request_of(study: Study, data: str, budget: float, splits: tuple[str, ...] | None) -> str:
+    """Return the digest of what was asked for, before a budget decides what it left open.
+
+    Args:
+        splits: digests of the splits given in a file, if any.
+    """
     asked = {"study": study.describe(), "set": sorted(study.model_fields_set), "data": data, "budget": budget}
+    if splits is not None:
+        asked["splits"] = list(splits)
     return digest_of(asked)
 
 
@@ -105,12 +116,14 @@ def make_plan(
     Raises:
         DataError, ConfigError: one line per fault.
     """
-    source = open_source(study.source, skip_unreadable=study.skip_unreadable)
+    source = open_source(study.source, skip_unreadable=study.skip_unreadable, regions=study.regions)
     if study.protocol.copies == "once":
         source = once(source)
-    for line in found(source):
+    for line in [*found(source), *kept_together(source, study.protocol)]:
         say(line)
-    kept = store.plan(request_of(study, source.digest, budget)) if budget is not None else None
+    given = splits_of(study, source)
+    splits = None if given is None else tuple(split.digest for split in given)
+    kept = store.plan(request_of(study, source.digest, budget, splits)) if budget is not None else None
     timings: Timings = {}
     if kept is not None:
         plan = _plan(_apply(study, kept["choices"]), source, tuple(kept["cuts"]))
@@ -151,7 +164,7 @@ def keep_choices(study: Study, plan: Plan, store: Store, budget: float | None) -
     """Write what the budget was resolved to into the store."""
     if budget is None:
         return
-    request = request_of(study, plan.study.data, budget)
+    request = request_of(study, plan.study.data, budget, plan.study.splits)
     if store.plan(request) is None:
         choices = {
             "repeats": plan.repeats,
@@ -173,15 +186,27 @@ def found(source: Source) -> list[str]:
     if source.ignored:
         shown = ", ".join(source.ignored[:5]) + (", ..." if len(source.ignored) > 5 else "")
         lines.append(f"{len(source.ignored)} other files beside the class folders were ignored: {shown}")
-    return lines
+    return [*lines, *source.notes]
+
+
+def kept_together(source: Source, protocol: Protocol) -> list[str]:
+    """Return how many pictures stay together in groups, in words; nothing where no group holds two."""
+    num = Counter(group for group in groups_for(source, protocol.groups) if group)
+    sizes = [size for size in num.values() if size > 1]
+    if not sizes:
+        return []
+    what = "groups of near copies" if protocol.groups == "near-copies" else "groups"
+    return [f"{sum(sizes)} pictures in {len(sizes)} {what} stay together in one part, the largest {max(sizes)}"]
 
 
 def draw_splits(study: ResolvedStudy, source: Source) -> dict[tuple[str, int], Split]:
     """Return the split of every repeat, and of every arm where the protocol has that flaw."""
     protocol = study.protocol
     per_arm = "split-per-arm" in protocol.flaws
+    groups = groups_for(source, protocol.groups)
     splits = {}
     for repeat in range(protocol.repeats or 1):
+        drawing, fold = divmod(repeat, protocol.folds or 1)
         for name in [arm.name for arm in study.arms] if per_arm else [""]:
             drawn = draw_split(
                 source.labels,
@@ -190,12 +215,54 @@ def draw_splits(study: ResolvedStudy, source: Source) -> dict[tuple[str, int], S
                 val_fraction=protocol.val_fraction,
                 test_fraction=protocol.test_fraction,
                 long_tail=protocol.long_tail,
-                seed=rng.derive(protocol.seed, "split", repeat if "split" in protocol.vary else 0, name),
+                seed=rng.derive(protocol.seed, "split", drawing if "split" in protocol.vary else 0, name),
+                groups=groups,
+                train_per_class=protocol.train_per_class,
+                fold=(fold, protocol.folds) if protocol.folds else None,
             )
-            if "test-as-val" in protocol.flaws:
-                drawn = Split(train=np.sort(np.concatenate([drawn.train, drawn.val])), val=drawn.test, test=drawn.test)
-            splits[name, repeat] = drawn
+            splits[name, repeat] = _with_flaws(drawn, protocol)
     return splits
+
+
+def splits_of(study: Study, source: Source) -> tuple[Split, ...] | None:
+    """Return the splits in the study's file, or None where it names none.
+
+    Raises:
+        ConfigError: the protocol also says how splits are drawn.
+        DataError: see `read_splits`.
+    """
+    if study.splits_from is None:
+        return None
+    drawn = {"val_fraction", "test_fraction", "folds", "train_per_class", "long_tail", "groups"}
+    fresh = Protocol()
+    set_too = [name for name in sorted(drawn) if getattr(study.protocol, name) != getattr(fresh, name)]
+    faults = [
+        f"{name} says how splits are drawn, but they are read from a file; leave one of the two" for name in set_too
+    ]
+    if "split-per-arm" in study.protocol.flaws:
+        faults.append("the flaw split-per-arm draws splits, but they are read from a file; leave one of the two")
+    if faults:
+        raise ConfigError(*(f"splits_from: {fault}" for fault in faults))
+    return read_splits(Path(study.splits_from), source)
+
+
+def repeated(given: tuple[Split, ...], study: ResolvedStudy) -> dict[tuple[str, int], Split]:
+    """Return the first of the given splits for each repeat, or the first one for all where splits do not vary."""
+    protocol = study.protocol
+    num = protocol.repeats or 1
+    if "split" not in protocol.vary:
+        given = given[:1] * num
+    if len(given) < num:
+        raise ConfigError(
+            f"splits_from: the file holds {len(given)} splits, {num} repeats need one each; ask for fewer"
+        )
+    return {("", repeat): _with_flaws(given[repeat], protocol) for repeat in range(num)}
+
+
+def _with_flaws(split: Split, protocol: Protocol) -> Split:
+    if "test-as-val" not in protocol.flaws:
+        return split
+    return Split(train=np.sort(np.concatenate([split.train, split.val])), val=split.test, test=split.test)
 
 
 def minutes(plan: Plan, workers: int) -> float:
@@ -204,14 +271,16 @@ def minutes(plan: Plan, workers: int) -> float:
 
 
 def _plan(study: Study, source: Source, cuts: tuple[str, ...] = ()) -> Plan:
-    resolved = resolve(study, source)
-    return Plan(resolved, source, draw_splits(resolved, source), cuts, {})
+    given = splits_of(study, source)
+    resolved = resolve(study, source, given)
+    splits = draw_splits(resolved, source) if given is None else repeated(given, resolved)
+    return Plan(resolved, source, splits, cuts, {})
 
 
 def _options(study: Study, plan: Plan) -> list[tuple[str, Any, str]]:
     """What a budget may take from what the study leaves open, in order: repeats, steps, then the dearest arms."""
     options: list[tuple[str, Any, str]] = []
-    if study.protocol.repeats is None:
+    if study.protocol.repeats is None and plan.repeats > QUICK_REPEATS:
         options.append(("repeats", QUICK_REPEATS, f"{QUICK_REPEATS} repeats instead of {plan.repeats}"))
     if study.classifier is None and study.steps is None:
         steps = plan.study.classifier.training.steps

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from handful.config import Recipe
+from handful.data.groups import GroupPolicy
 
 Flaw = Literal["copies-across-parts", "synthetic-in-val", "test-as-val", "split-per-arm"]
 Varies = Literal["split", "generator", "initialisation", "order"]
@@ -33,6 +34,11 @@ class Protocol(Recipe):
         seed: root of every random number of the study.
         val_fraction, test_fraction: shares of each class's pictures that are drawn for validation and test where the
             source does not give these parts.
+        folds: stratified k-fold: repeat r tests on fold r % folds of repetition r // folds, each repetition a new cut;
+            test_fraction is not used then. As many repeats as folds test every picture once. None: hold-out.
+        train_per_class: training pictures kept of each class, the others dropped (few-shot, learning curves).
+        groups: whose pictures stay in one part: `given` (those the source names, if it does), `near-copies` (also
+            clusters of near copies, see `handful.data.groups.near_copy_groups`) or `none`.
         copies: `once` (pixel-identical pictures count as one) or `keep` (a flaw: copies land across parts).
         long_tail: (largest, smallest) class size that the training part is thinned to, geometrically.
         vary: what is drawn anew in each repeat; the rest is the same in all of them.
@@ -46,6 +52,9 @@ class Protocol(Recipe):
     seed: Annotated[int, Field(ge=0)] = 0
     val_fraction: Fraction = 0.15
     test_fraction: Fraction = 0.2
+    folds: Annotated[int, Field(ge=2, le=100)] | None = None
+    train_per_class: Annotated[int, Field(ge=1)] | None = None
+    groups: GroupPolicy = "given"
     copies: Literal["once", "keep"] = "once"
     long_tail: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = None
     vary: tuple[Varies, ...] = ("split", "generator", "initialisation", "order")
@@ -61,7 +70,17 @@ class Protocol(Recipe):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Protocol:
-        if self.val_fraction + self.test_fraction >= 1:
+        if self.folds is not None and self.test_fraction != type(self).model_fields["test_fraction"].default:
+            raise ValueError(
+                f"test_fraction {self.test_fraction} and folds {self.folds}: a fold is the test part; drop one"
+            )
+        if self.folds is not None and "split" not in self.vary:
+            raise ValueError(
+                f"folds {self.folds} with the split not in vary: only one fold would ever test; add 'split'"
+            )
+        if self.train_per_class and self.long_tail:
+            raise ValueError("long_tail and train_per_class both say how many pictures train; give one of them")
+        if self.val_fraction + (0 if self.folds else self.test_fraction) >= 1:
             raise ValueError(
                 f"val_fraction {self.val_fraction} and test_fraction {self.test_fraction} leave nothing to train on"
             )

@@ -21,13 +21,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 import handful
 from handful import rng
-from handful.classify.contract import evaluate
+from handful.classify.contract import ClassifierRecipe, evaluate
 from handful.classify.table import CLASSIFIERS, load_classifier
 from handful.config import choose, digest_of
+from handful.data.augment import Augmentation, augmented_copies
+from handful.data.balance import amounts, capped, copied_rows, kept_of
 from handful.data.decode import resized
 from handful.data.images import LabeledImages, Origin, View, require_real, require_unseen
 from handful.data.split import Split
@@ -127,7 +128,7 @@ def jobs_of(study: ResolvedStudy, arm: Arm, repeat: int, split: str) -> list[Job
         return made
 
     jobs: list[Job] = []
-    recipe = study.classifier_of(arm)
+    recipe = classifier_of(study, arm)
     inputs = {"images": images_key(study.data, recipe.view)}
     if arm.generator is not None:
         made_by = study.generator_of(arm)
@@ -141,7 +142,7 @@ def jobs_of(study: ResolvedStudy, arm: Arm, repeat: int, split: str) -> list[Job
             return jobs
         spec = {
             "selection": arm.selection.describe(),
-            "amount": arm.amount,
+            "amount": arm.amount if arm.cap is None else {**arm.amount, "cap": arm.cap},
             "view": recipe.view.describe(),
             "seed": seed("generator"),
         }
@@ -154,14 +155,38 @@ def jobs_of(study: ResolvedStudy, arm: Arm, repeat: int, split: str) -> list[Job
         "val_fraction": protocol.val_fraction if "synthetic-in-val" in flaws else None,
         "flaws": flaws,
     }
+    if made := composed(arm):
+        spec["composition"] = {**made, "seed": seed("order")}
     classifier = job("classifier", spec, **inputs)
     job("predictions", {"flaws": flaws}, images=inputs["images"], classifier=classifier.key)
     return jobs
 
 
+def classifier_of(study: ResolvedStudy, arm: Arm) -> ClassifierRecipe:
+    """Return the classifier recipe of an arm: the study's own with the arm's change of how it is trained."""
+    recipe = study.classifier_of(arm)
+    own = arm.classifier or study.classifier
+    changes: dict[str, Any] = {"augment": own.augment} if arm.augments_once else {}
+    return recipe.changed(**changes, mix=own.mix if arm.mix is None else arm.mix)
+
+
+def composed(arm: Arm) -> dict[str, Any]:
+    """Return what an arm changes in the training part beside adding a generator's pictures, JSON values; often {}."""
+    made: dict[str, Any] = {}
+    if arm.cap is not None:
+        made["cap"] = arm.cap
+    if arm.augments_once:
+        assert arm.augment is not None
+        made["augment"] = arm.augment.describe()
+        made["enlarge"], made["enlarge_synthetic"] = arm.enlarge or 0, arm.enlarge_synthetic
+    if arm.copies:
+        made["amount"] = arm.amount
+    return made
+
+
 def read_recipe(table: Mapping[str, Any], described: dict[str, Any], what: str) -> Any:
     """Return the recipe that `Recipe.describe` described."""
-    return choose(table, {key: value for key, value in described.items() if key not in ("recipe", "version")}, what)
+    return choose(table, _fields(described), what)
 
 
 Inputs = Mapping[str, str]
@@ -185,7 +210,7 @@ def make_synthetic(spec: dict[str, Any], inputs: Inputs, store: Store, how: How,
     selection: Selection = read_recipe(SELECTORS, spec["selection"], "selection")
     images, split = get_images(store, inputs["images"]), Split(**store.arrays(inputs["split"]))
     train = images.take(split.train)
-    wanted = amounts(train.counts, spec["amount"])
+    wanted = amounts(kept_of(train.counts, spec["amount"].get("cap")), spec["amount"])
     num = np.array([selection.num_candidates(int(want)) for want in wanted])
     labels = np.repeat(np.arange(len(num)), num)
     seeds = [
@@ -199,7 +224,7 @@ def make_synthetic(spec: dict[str, Any], inputs: Inputs, store: Store, how: How,
         rows = np.flatnonzero(labels == label)
         scores[rows] = selection.scores(candidates.take(rows), train.of_class(int(label)))
         keep[rows[kept(scores[rows], int(wanted[label]))]] = True
-    view = View(**{key: value for key, value in spec["view"].items() if key not in ("recipe", "version")})
+    view = View(**_fields(spec["view"]))
     chosen = candidates.take(np.flatnonzero(keep))
     shape = (len(chosen), view.channels or 3, view.size, view.size)
     pixels = np.array([resized(picture, view, shape[1]) for picture in chosen.pixels], dtype=np.uint8).reshape(shape)
@@ -208,27 +233,16 @@ def make_synthetic(spec: dict[str, Any], inputs: Inputs, store: Store, how: How,
     return {"real": train.counts.tolist(), "wanted": wanted.tolist(), "candidates": num.tolist()}
 
 
-def amounts(counts: NDArray[np.int64], amount: Mapping[str, int | str]) -> NDArray[np.int64]:
-    """Return int64 [K], synthetic pictures wanted per class, for {"add": n} or {"fill_to": n or "largest"}."""
-    if "add" in amount:
-        return np.full(len(counts), int(amount["add"]), dtype=np.int64)
-    level = int(counts.max()) if amount["fill_to"] == "largest" else int(amount["fill_to"])
-    return np.maximum(level - counts, 0).astype(np.int64)
-
-
 def fit_classifier(spec: dict[str, Any], inputs: Inputs, store: Store, how: How, folder: Path) -> dict[str, Any]:
     """Fit a classifier to the training part and the synthetic pictures; validation chooses its weights."""
     recipe = read_recipe(CLASSIFIERS, spec["recipe"], "classifier")
     images, split = get_images(store, inputs["images"]), Split(**store.arrays(inputs["split"]))
     train, val = images.take(split.train), images.take(split.val)
-    if "synthetic" in inputs:
-        synthetic = get_synthetic(store, inputs["synthetic"], images.class_names)
-        if not spec["real"]:
-            train = synthetic
-        elif spec["val_fraction"] is None:
-            train = train.joined(synthetic)
-        else:  # the flaw synthetic-in-val: everything in one pot, validation drawn from it
-            train, val = redrawn(train.joined(val).joined(synthetic), spec["val_fraction"], spec["order_seed"])
+    synthetic = get_synthetic(store, inputs["synthetic"], images.class_names) if "synthetic" in inputs else None
+    train = training_part(train, synthetic, spec.get("composition", {}), real=spec["real"])
+    if spec["real"] and not train.origin.real.all() and spec["val_fraction"] is not None:
+        # the flaw synthetic-in-val: everything in one pot, validation drawn from it
+        train, val = redrawn(pot_of(train, val), spec["val_fraction"], spec["order_seed"])
     classifier = recipe.fit(train, val, seed=spec["seed"], order_seed=spec["order_seed"], flaws=spec["flaws"], how=how)
     classifier.save(folder)
     validated = classifier.predict_proba(val, device=how.device)
@@ -239,7 +253,56 @@ def fit_classifier(spec: dict[str, Any], inputs: Inputs, store: Store, how: How,
         "pictures_seen": history["pictures_seen"],
         "train": train.counts.tolist(),
         "val": val.counts.tolist(),
+        **({"train_real": _of_real(train).counts.tolist()} if "composition" in spec else {}),
     }
+
+
+def training_part(
+    train: LabeledImages, synthetic: LabeledImages | None, made: Mapping[str, Any], *, real: bool = True
+) -> LabeledImages:
+    """Return what a classifier is trained on: real pictures, then synthetic ones, then copies.
+
+    Args:
+        train: the real training part.
+        synthetic: a generator's pictures; None: none.
+        made: what `composed` returned, with a seed; {} changes nothing.
+        real: False leaves the real pictures out.
+    """
+    if made.get("cap") is not None:
+        train = train.take(capped(train.labels, train.counts, made["cap"], made["seed"]))
+    parts = [train] if real else []
+    added = [synthetic] if synthetic is not None else []
+    if "augment" in made:
+        augment = Augmentation(**_fields(made["augment"]))
+        if "amount" in made:
+            rows = copied_rows(train.labels, amounts(train.counts, made["amount"]))
+            added.append(augmented_copies(train, rows, augment, rng.derive(made["seed"], "fill")))
+        if made["enlarge"]:
+            whole = _all_of([*parts, *(added if made["enlarge_synthetic"] else [])])
+            rows = np.tile(np.arange(len(whole)), made["enlarge"])
+            added.append(augmented_copies(whole, rows, augment, rng.derive(made["seed"], "enlarge")))
+    return _all_of(parts + added)
+
+
+def _all_of(parts: list[LabeledImages]) -> LabeledImages:
+    whole = parts[0]
+    for part in parts[1:]:
+        whole = whole.joined(part)
+    return whole
+
+
+def _of_real(images: LabeledImages) -> LabeledImages:
+    return images.take(np.flatnonzero(images.origin.real))
+
+
+def pot_of(train: LabeledImages, val: LabeledImages) -> LabeledImages:
+    """Return real training pictures, validation, then the synthetic ones."""
+    return _of_real(train).joined(val).joined(train.take(np.flatnonzero(~train.origin.real)))
+
+
+def _fields(described: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a recipe that `Recipe.describe` described."""
+    return {key: value for key, value in described.items() if key not in ("recipe", "version")}
 
 
 def get_synthetic(store: Store, key: str, class_names: tuple[str, ...]) -> LabeledImages:

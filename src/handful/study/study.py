@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from handful.classify.contract import ClassifierRecipe
 from handful.config import Recipe, read_toml, recipe_from
 from handful.data.images import ResizePolicy, View
 from handful.data.source import Source
+from handful.data.split import Split
 from handful.errors import ConfigError, unknown
 from handful.generate.contract import GeneratorRecipe
 from handful.study.arms import DEFAULT_ARMS, AnyClassifier, Arm, read_arm
@@ -50,6 +52,9 @@ class Study(Recipe):
         image_size, resize: change the classifier's view.
         axes: `{"ARM.FIELD": (values, ...)}` makes an arm for each value, e.g. `{"vae.add": (50, 100, 500)}`.
         skip_unreadable: leave out files that cannot be read, instead of stopping.
+        regions: a CSV of boxes (see `handful.data.regions.read_boxes`); of each picture with one, only its box is used.
+        splits_from: a file of splits (see `handful.data.split_file`) that are used instead of drawing them; repeats
+            that are left open are as many as it holds.
     """
 
     source: Annotated[Any, Field(exclude=True)]
@@ -61,6 +66,8 @@ class Study(Recipe):
     resize: ResizePolicy | None = None
     axes: dict[str, tuple[Any, ...]] = Field(default={})
     skip_unreadable: Annotated[bool, Field(exclude=True)] = False
+    regions: Annotated[str | Path | None, Field(exclude=True)] = None
+    splits_from: Annotated[str | Path | None, Field(exclude=True)] = None
 
     def __init__(self, source: Any = None, /, **fields: Any) -> None:
         super().__init__(**({**fields, "source": source} if source is not None else fields))
@@ -93,6 +100,7 @@ class ResolvedStudy(Recipe):
     Args:
         data: digest of the source's rows, after copies.
         arms: every arm with its own view, classifier and generator filled in.
+        splits: digests of the splits that were given in a file; None where the protocol draws them.
     """
 
     data: str
@@ -100,6 +108,7 @@ class ResolvedStudy(Recipe):
     protocol: Protocol
     classifier: AnyClassifier
     arms: tuple[Arm, ...]
+    splits: tuple[str, ...] | None = None
 
     def classifier_of(self, arm: Arm) -> ClassifierRecipe:
         """Return the classifier recipe of an arm: the study's own with the arm's change."""
@@ -128,19 +137,25 @@ class ResolvedStudy(Recipe):
         raise ConfigError(unknown("arm", name, [arm.name for arm in self.arms]))
 
 
-def resolve(study: Study, source: Source) -> ResolvedStudy:
-    """Return the study with every default filled in for this source.
+def resolve(study: Study, source: Source, splits: Sequence[Split] | None = None) -> ResolvedStudy:
+    """Return the study with every default filled in for this source, and with the splits given in a file, if any.
 
     Raises:
         ConfigError: an axis that fits no arm, a reference that is no arm, a family asked for what it cannot do.
     """
     classifier = shared_classifier(study, source)
     arms = expand(study.arms or _read_arms(DEFAULT_ARMS), study.axes, classifier)
-    protocol = study.protocol.changed(repeats=study.protocol.repeats or DEFAULT_REPEATS)
+    repeats = DEFAULT_REPEATS if splits is None else len(splits)
+    protocol = study.protocol.changed(repeats=study.protocol.repeats or repeats)
     if protocol.reference not in [arm.name for arm in arms]:
         raise ConfigError(unknown("reference arm", protocol.reference, [arm.name for arm in arms]))
     resolved = ResolvedStudy(
-        data=source.digest, channels=source.channels, protocol=protocol, classifier=classifier, arms=arms
+        data=source.digest,
+        channels=source.channels,
+        protocol=protocol,
+        classifier=classifier,
+        arms=arms,
+        splits=None if splits is None else tuple(split.digest for split in splits),
     )
     for arm in arms:
         if arm.judged_by == "reconstruction" and not arm.generator.rebuilds:  # type: ignore[union-attr]  # checked by Arm
@@ -199,14 +214,15 @@ def _set(recipe: Any, path: list[str], value: Any, whole: str) -> Any:
 
 
 def read_study(path: Path) -> Study:
-    """Return the study in a TOML file; a relative `source` starts at the file's folder.
+    """Return the study in a TOML file; a relative `source`, `regions` or `splits_from` starts at the file's folder.
 
     Raises:
         ConfigError: one line per fault, with the nearest name for a misspelt key.
     """
     fields = read_toml(path)
-    if isinstance(fields.get("source"), str) and (path.parent / fields["source"]).exists():
-        fields["source"] = str(path.parent / fields["source"])
+    for name in ("source", "regions", "splits_from"):
+        if isinstance(fields.get(name), str) and (path.parent / fields[name]).exists():
+            fields[name] = str(path.parent / fields[name])
     if isinstance(fields.get("protocol"), dict):
         fields["protocol"] = recipe_from(Protocol, fields["protocol"], where=f"{path}: protocol")
     return recipe_from(Study, fields, where=str(path))

@@ -1,0 +1,81 @@
+"""Flips: mirror classes are found, indifferent classes are safe, and noise is no finding."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from handful.data.symmetry import _sign_test, find_symmetries, holm
+
+
+def arrow(kind: str, num: int, seed: int) -> np.ndarray:
+    """uint8 [num, 1, 32, 32]: a triangle pointing right or left, an upright bar or a disc, moved a little, noisy."""
+    stream = np.random.default_rng(seed)
+    made = np.zeros((num, 1, 32, 32))
+    rows, columns = np.mgrid[:32, :32]
+    for place in range(num):
+        down, across = rows - 16 - stream.integers(-1, 2), columns - 16 - stream.integers(-1, 2)
+        if kind in ("left", "right"):
+            along = across if kind == "right" else -across
+            shape = (along > -8) & (abs(down) < (8 - along) / 2)
+        else:
+            shape = (abs(across) < 3) & (abs(down) < 12) if kind == "bar" else down**2 + across**2 < 64
+        made[place, 0] = 60 + 120 * shape
+    return (made + stream.normal(0, 8, made.shape)).clip(0, 255).astype(np.uint8)
+
+
+def found(kinds: list[str], num: int = 14):
+    pixels = np.concatenate([arrow(kind, num, seed) for seed, kind in enumerate(kinds)])
+    labels = np.repeat(np.arange(len(kinds)), num)
+    return {one.operation: one for one in find_symmetries(pixels, labels, len(kinds))}
+
+
+def test_a_mirror_pair_is_found_and_the_rest_is_safe():
+    flips = found(["left", "right", "bar", "disc"])
+    horizontal = flips["horizontal flip"]
+    (turn,) = horizontal.turns
+    assert (turn.first, turn.second) == (0, 1)
+    assert turn.to_second == turn.to_first == (14, 0, 14)
+    assert turn.p < 1e-5
+    assert horizontal.verdict == "unsafe"
+    assert [one.verdict for one in horizontal.classes] == ["unsafe", "unsafe", "safe", "safe"]
+    assert flips["vertical flip"].verdict == "safe"
+    assert flips["vertical flip"].turns == ()
+    assert flips["half turn"].verdict == "unsafe"
+
+
+def test_a_class_that_only_looks_foreign_when_flipped_is_no_mirror_pair():
+    flips = found(["right", "bar", "disc"])
+    horizontal = flips["horizontal flip"]
+    assert horizontal.turns == ()
+    assert all(one.verdict == "safe" for one in horizontal.classes[1:])
+
+
+def test_noise_is_no_finding():
+    stream = np.random.default_rng(3)
+    for _ in range(5):
+        pixels = stream.integers(0, 256, (60, 1, 32, 32), dtype=np.uint8)
+        for one in find_symmetries(pixels, np.repeat(np.arange(6), 10), 6):
+            assert one.turns == ()
+            assert one.verdict == "cannot tell"
+
+
+def test_classes_without_or_with_one_picture_are_no_reason_to_fail():
+    pixels = arrow("left", 3, 0)
+    (horizontal, *_) = find_symmetries(pixels, np.array([0, 2, 2]), 4)
+    assert [(one.label, one.num, one.verdict) for one in horizontal.classes] == [
+        (0, 1, "cannot tell"),
+        (2, 2, "cannot tell"),
+    ]
+
+
+@pytest.mark.parametrize(("up", "down"), [(0, 3), (3, 0), (12, 1), (5, 5)])
+def test_the_sign_test_is_scipys(up: int, down: int):
+    assert _sign_test(up, down) == pytest.approx(binomtest(up, up + down, alternative="greater").pvalue)
+
+
+def test_holm_by_hand():
+    assert holm(np.array([0.04, 0.01, 0.03])).tolist() == pytest.approx([0.06, 0.03, 0.06])
+    assert holm(np.array([0.5, 0.9])).tolist() == [1.0, 1.0]
+    assert holm(np.zeros(0)).shape == (0,)
