@@ -38,7 +38,11 @@ def digits(*per_class: int) -> tuple[NDArray[np.uint8], NDArray[np.int64], tuple
     """Pixels uint8 [N, 1, 8, 8], labels and names of the first digits, 20 of each of three unless told otherwise."""
     found, counts = load_digits(), per_class or (20, 20, 20)
     rows = np.concatenate([np.flatnonzero(found.target == label)[:num] for label, num in enumerate(counts)])
-    return (found.images[rows] * 15).astype(np.uint8)[:, None], found.target[rows].astype(np.int64), NAMES[: len(counts)]
+    return (
+        (found.images[rows] * 15).astype(np.uint8)[:, None],
+        found.target[rows].astype(np.int64),
+        NAMES[: len(counts)],
+    )
 
 
 def write_pictures(folder: Path, *per_class: int) -> Path:

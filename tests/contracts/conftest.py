@@ -51,7 +51,7 @@ def untouched() -> Callable[[], AbstractContextManager[None]]:
 
     @contextmanager
     def check() -> Iterator[None]:
-        before = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
+        before = torch.get_rng_state(), np.random.get_state(), random.getstate()
         yield
         assert torch.equal(torch.get_rng_state(), before[0])
         assert all(np.array_equal(now, then) for now, then in zip(np.random.get_state(), before[1], strict=True))

@@ -91,7 +91,10 @@ def saved(tmp_path, files_of):
 def synthetic(images):
     """The same pictures, said to be made."""
     return LabeledImages(
-        images.pixels, images.labels, images.class_names, Origin.of_synthetic(images.pixels, "maker", range(len(images)))
+        images.pixels,
+        images.labels,
+        images.class_names,
+        Origin.of_synthetic(images.pixels, "maker", range(len(images))),
     )
 
 
@@ -100,7 +103,8 @@ def synthetic(images):
 
 @pytest.mark.parametrize("kind", CLASSIFIERS)
 def test_a_row_is_documented_and_named_by_its_kind(kind):
-    assert CLASSIFIERS[kind].__doc__ and CLASSIFIERS[kind].__doc__ != ClassifierRecipe.__doc__
+    assert CLASSIFIERS[kind].__doc__
+    assert CLASSIFIERS[kind].__doc__ != ClassifierRecipe.__doc__
     assert CLASSIFIERS[kind]().kind == kind
     assert choose(CLASSIFIERS, kind, "classifier") == CLASSIFIERS[kind]()
 
@@ -279,6 +283,22 @@ def test_the_seeds_of_initialisation_and_order_act_separately(recipe, fitted, sa
     assert len({saved(one)["classifier.safetensors"] for one in (first, other_order, other_start)}) == 3
 
 
+def test_the_augmentation_follows_the_order_seed(train, val, monkeypatch):
+    drawn, plain = [], Augmentation.apply
+
+    def spy(self, images, draws):
+        drawn[-1].append(draws)
+        return plain(self, images, draws)
+
+    monkeypatch.setattr(Augmentation, "apply", spy)
+    for seed, order in ((3, 5), (4, 5), (3, 6)):
+        drawn.append([])
+        FIRST.changed(augment=Augmentation()).fit(train, val, seed=seed, order_seed=order)
+    first, other_start, other_order = (torch.cat(draws) for draws in drawn)
+    assert torch.equal(first, other_start)
+    assert not torch.equal(first, other_order)
+
+
 @every_recipe
 def test_the_order_seed_leaves_the_initialisation_alone(recipe, train, val, fitted):
     still = recipe.changed(training=recipe.training.changed(steps=1, lr=1e-30, weight_decay=0.0))
@@ -291,9 +311,7 @@ def test_the_order_seed_leaves_the_initialisation_alone(recipe, train, val, fitt
 
 
 @every_recipe
-def test_fitting_leaves_the_global_streams_alone_and_they_do_not_reach_it(
-    recipe, train, val, fitted, saved, untouched
-):
+def test_fitting_leaves_the_global_streams_alone_and_they_do_not_reach_it(recipe, train, val, fitted, saved, untouched):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(12345)
         with untouched():
@@ -301,7 +319,7 @@ def test_fitting_leaves_the_global_streams_alone_and_they_do_not_reach_it(
     assert saved(moved) == saved(fitted(recipe))
 
 
-class Interrupted(Exception):
+class StoppedError(Exception):
     pass
 
 
@@ -312,9 +330,9 @@ def resumed_after(recipe, train, val, checkpoint, stop):
     def progress(step, steps):
         done.append(step)
         if len(done) == stop:
-            raise Interrupted
+            raise StoppedError
 
-    with pytest.raises(Interrupted):
+    with pytest.raises(StoppedError):
         recipe.fit(train, val, seed=0, how=How(checkpoint=checkpoint, checkpoint_seconds=0, progress=progress))
     assert checkpoint.exists()
     resumed = recipe.fit(train, val, seed=0, how=How(checkpoint=checkpoint, progress=progress))
@@ -355,7 +373,9 @@ def test_the_history_says_what_happened(recipe, fitted):
     json.dumps(history, allow_nan=False)
 
 
-@pytest.mark.parametrize("change", [{"balance": "class-weights"}, {"balance": "oversample"}, {"augment": Augmentation()}])
+@pytest.mark.parametrize(
+    "change", [{"balance": "class-weights"}, {"balance": "oversample"}, {"augment": Augmentation()}]
+)
 def test_a_treatment_changes_the_fit(change, fitted, saved):
     treated = fitted(FIRST.changed(**change))
     assert saved(treated)["classifier.safetensors"] != saved(fitted(FIRST))["classifier.safetensors"]
@@ -429,7 +449,9 @@ def test_empty_parts_and_wrong_views_are_refused(recipe, train, val):
 
 @every_recipe
 def test_pictures_that_are_not_square_are_refused(recipe):
-    tall = LabeledImages.of_arrays(np.random.default_rng(0).integers(0, 256, (8, 1, 12, 8), dtype=np.uint8), np.arange(8) % 4)
+    tall = LabeledImages.of_arrays(
+        np.random.default_rng(0).integers(0, 256, (8, 1, 12, 8), dtype=np.uint8), np.arange(8) % 4
+    )
     with pytest.raises(DataError, match="12 x 8 px"):
         recipe.fit(tall.take(np.arange(4)), tall.take(np.arange(4, 8)), seed=0)
 
@@ -470,9 +492,7 @@ def test_validation_is_guarded_unless_a_flaw_names_the_guard(recipe, flaw, leak,
 def test_scoring_refuses_what_was_seen_unless_a_flaw_names_the_guard(classifier, flaw, part, test, request):
     pictures = test.joined(request.getfixturevalue(part).take(np.arange(2)))
     if flaw in ("copies-across-parts", "test-as-val"):
-        np.testing.assert_array_equal(
-            evaluate(classifier, pictures, flaws=[flaw]), classifier.predict_proba(pictures)
-        )
+        np.testing.assert_array_equal(evaluate(classifier, pictures, flaws=[flaw]), classifier.predict_proba(pictures))
     else:
         with pytest.raises(LeakError, match=r"test: 2 of 42 pictures are also in training \(positions 40, 41\)"):
             evaluate(classifier, pictures, flaws=[flaw] if flaw else [])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from handful import rng
 from handful.config import Recipe
@@ -44,6 +44,13 @@ class Augmentation(Recipe):
     flip_horizontal: bool = False
     flip_vertical: bool = False
     probability: Fraction = 1.0
+
+    @field_validator("perspective")
+    @classmethod
+    def _in_order(cls, given: tuple[float, float]) -> tuple[float, float]:
+        if given[0] > given[1]:
+            raise ValueError(f"the smallest shift {given[0]} is more than the largest {given[1]}")
+        return given
 
     def apply(self, images: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
         """Return augmented pictures, float [B, C, H, W] in [0, 1].

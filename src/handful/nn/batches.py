@@ -33,39 +33,39 @@ class Batches:
         num: number of pictures N, at least 1.
         batch_size: pictures per batch; the stream runs on over the ends of epochs, so every batch is full.
         seed: names the order.
-        labels: int [N]; where given, every class present gets the same share of the stream, its pictures taken in
-            turn in random order (class-balanced sampling). Without, each epoch is a permutation of all pictures.
+        labels: int [N]; where given, the classes present take turns, so each has the same share of every batch (within
+            one picture), and within a class its pictures take turns in random order. Without, each epoch is a
+            permutation of all pictures.
     """
 
     def __init__(self, num: int, batch_size: int, seed: int, labels: Indices | None = None) -> None:
         self.num, self.batch_size, self.seed = num, batch_size, seed
-        self._labels = labels
-        self._orders: dict[int, Indices] = {}
+        classes = [] if labels is None else np.unique(labels).tolist()
+        self._members = [np.flatnonzero(labels == label) for label in classes]
+        self._orders: dict[int, dict[int, Indices]] = {}
 
     def at(self, step: int) -> Batch:
         """Return the batch of one step."""
         position = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
         epoch, place = np.divmod(position, self.num)
+        if not self._members:
+            index = self._in_turns(0, np.arange(self.num), position)
+            return Batch(step, index, epoch, slot=index)
         index = np.empty(self.batch_size, dtype=np.int64)
-        for one in np.unique(epoch):
-            index[epoch == one] = self._order(int(one))[place[epoch == one]]
-        slot = index if self._labels is None else place
-        return Batch(step, index, epoch, slot)
+        turn, seat = np.divmod(position, len(self._members))
+        for stream, members in enumerate(self._members):
+            index[seat == stream] = self._in_turns(stream, members, turn[seat == stream])
+        return Batch(step, index, epoch, slot=place)
 
-    def _order(self, epoch: int) -> Indices:
-        if epoch not in self._orders:
-            while len(self._orders) > 1:  # a batch touches few epochs and never an earlier one
-                del self._orders[min(self._orders)]
-            stream = rng.numpy_rng(self.seed, "order", epoch)
-            self._orders[epoch] = stream.permutation(self.num) if self._labels is None else self._balanced(stream)
-        return self._orders[epoch]
-
-    def _balanced(self, stream: np.random.Generator) -> Indices:
-        assert self._labels is not None
-        present = np.unique(self._labels)
-        turns = stream.permutation(np.resize(stream.permutation(present), self.num))
-        order = np.empty(self.num, dtype=np.int64)
-        for label in present:
-            places = np.flatnonzero(turns == label)
-            order[places] = np.resize(stream.permutation(np.flatnonzero(self._labels == label)), len(places))
-        return order
+    def _in_turns(self, stream: int, members: Indices, position: Indices) -> Indices:
+        """The members at these positions of an endless stream of permutations, one per round."""
+        rounds, offset = np.divmod(position, len(members))
+        out = np.empty(len(position), dtype=np.int64)
+        orders = self._orders.setdefault(stream, {})
+        for one in np.unique(rounds).tolist():
+            if one not in orders:
+                while len(orders) > 1:  # a batch touches few rounds, nearly always in order
+                    del orders[min(orders)]
+                orders[one] = rng.numpy_rng(self.seed, "order", stream, one).permutation(members)
+            out[rounds == one] = orders[one][offset[rounds == one]]
+        return out

@@ -260,6 +260,9 @@ def predict_test(spec: dict[str, Any], inputs: Inputs, store: Store, how: How, f
     classifier = load_classifier(store.folder(inputs["classifier"]))
     split = Split(**store.arrays(inputs["split"]))
     test = get_images(store, inputs["images"]).take(split.test)
+    if "copies-across-parts" not in spec["flaws"]:
+        train = get_images(store, inputs["images"]).take(split.train)
+        require_unseen(test, frozenset(train.origin.content.tolist()), "test")
     probs = evaluate(classifier, test, flaws=spec["flaws"], device=how.device)
     save_arrays(folder / "arrays.npz", rows=split.test, labels=test.labels, probs=probs)
     return {}
@@ -271,6 +274,10 @@ def rebuild_test(spec: dict[str, Any], inputs: Inputs, store: Store, how: How, f
     split = Split(**store.arrays(inputs["split"]))
     test = get_images(store, inputs["images"]).take(split.test)
     require_real(test, "test")
+    made = store.record(inputs["generator"])
+    if not {"copies-across-parts", "test-as-val"} & set(made["spec"]["flaws"]):
+        seen, fitted = get_images(store, made["inputs"]["images"]), Split(**store.arrays(made["inputs"]["split"]))
+        require_unseen(test, frozenset(seen.take(np.append(fitted.train, fitted.val)).origin.content.tolist()), "test")
     difference = (generator.rebuild(test).astype(np.float64) - test.pixels) / 255
     save_arrays(folder / "arrays.npz", rows=split.test, labels=test.labels, mse=(difference**2).mean(axis=(1, 2, 3)))
     return {}

@@ -207,6 +207,4 @@ def read_study(path: Path) -> Study:
     fields = read_toml(path)
     if isinstance(fields.get("source"), str) and (path.parent / fields["source"]).exists():
         fields["source"] = str(path.parent / fields["source"])
-    if isinstance(fields.get("protocol"), dict):
-        fields["protocol"] = recipe_from(Protocol, fields["protocol"], where=f"{path}: protocol")
     return recipe_from(Study, fields, where=str(path))
