@@ -2,8 +2,8 @@
 
     python examples/published_signs.py traffic-signs-10.zip PUBLISHED
 
-The archive holds every distinct picture once and a `manifest.csv` with a row for each published file. The result is
-`PUBLISHED/train/CLASS/NAME` (520 files) and `PUBLISHED/test/CLASS/NAME` (340 files), most of them copies of one another.
+The archive holds every distinct picture once and a `manifest.csv` with a row for each published file. It writes
+`PUBLISHED/train/CLASS/NAME` (520 files) and `PUBLISHED/test/CLASS/NAME` (340 files), most of them copies.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from collections.abc import Iterator
@@ -126,8 +127,9 @@ def run(
     minutes = DEFAULT_BUDGET if budget is None else budget or None
     how: dict[str, Any] = {"workers": workers, "device": device}
     if dry_run:
-        from handful.study.engines import default_workers, pick_device
+        from handful.study.engines import check_engine, default_workers, pick_device
 
+        check_engine(engine)
         where = pick_device(device)
         num = workers or default_workers(where)
         kept = Store(store)
@@ -231,11 +233,16 @@ def _errors_printed() -> Iterator[None]:
     except HandfulError as error:
         print(f"handful: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    except BrokenPipeError:
+        raise SystemExit(0) from None
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC):
+            raise
+        print(f"handful: {error.filename}: {error.strerror}", file=sys.stderr)
+        raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("handful: interrupted; the same command goes on from here", file=sys.stderr)
         raise SystemExit(130) from None
-    except BrokenPipeError:
-        raise SystemExit(0) from None
 
 
 def _study(pictures: str, protocol: dict[str, Any], fields: dict[str, Any]) -> Study:

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from handful.data.export import write_pictures
 from handful.data.images import LabeledImages
-from handful.data.split import Split
 from handful.errors import StoreError
 from handful.study.result import Result
-from handful.study.stages import get_images, get_synthetic, pot_of, redrawn, training_part
+from handful.study.stages import fitted_parts, get_images
 
 WHILE_TRAINING = ("balance", "augment", "mix")
 
@@ -54,15 +53,11 @@ def export_pictures(result: Result, output: Path, arm: str | None = None, *, rep
 
 def _trained_on(result: Result, record: dict[str, Any]) -> tuple[LabeledImages, LabeledImages]:
     """The real pictures there were, and what the classifier of this record was trained on."""
-    spec, inputs = record["spec"], record["inputs"]
-    images, split = get_images(result.store, inputs["images"]), Split(**result.store.arrays(inputs["split"]))
-    train = images.take(split.train)
-    synthetic = get_synthetic(result.store, inputs["synthetic"], images.class_names) if "synthetic" in inputs else None
-    trained = training_part(train, synthetic, spec.get("composition", {}), real=spec["real"])
-    if not _redrawn(spec, trained):
-        return train, trained
-    trained, _ = redrawn(pot_of(trained, images.take(split.val)), spec["val_fraction"], spec["order_seed"])
-    return trained.take(np.flatnonzero(trained.origin.real)), trained
+    store, inputs = result.store, record["inputs"]
+    trained, _ = fitted_parts(record["spec"], inputs, store)
+    if _redrawn(record["spec"], trained):
+        return trained.take(np.flatnonzero(trained.origin.real)), trained
+    return get_images(store, inputs["images"]).take(store.arrays(inputs["split"])["train"]), trained
 
 
 def _redrawn(spec: dict[str, Any], synthetic: LabeledImages | None) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from operator import index
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,7 +26,8 @@ def derive(root: int, *names: str | int) -> int:
     The first eight bytes of SHA-256 over the root and the names, so streams with different names are independent for
     all practical purposes and equal on every machine.
     """
-    text = "\x1f".join([str(root), *(f"{type(name).__name__}:{name}" for name in names)])
+    typed = (f"str:{name}" if isinstance(name, str) else f"int:{index(name)}" for name in names)
+    text = "\x1f".join([str(root), *typed])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") & MAX_SEED
 
 

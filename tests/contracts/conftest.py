@@ -51,7 +51,7 @@ def untouched() -> Callable[[], AbstractContextManager[None]]:
 
     @contextmanager
     def check() -> Iterator[None]:
-        before = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
+        before = torch.get_rng_state(), np.random.get_state(), random.getstate()
         yield
         assert torch.equal(torch.get_rng_state(), before[0])
         assert all(np.array_equal(now, then) for now, then in zip(np.random.get_state(), before[1], strict=True))
@@ -84,7 +84,7 @@ def others(value: Any) -> Iterator[Any]:
     elif isinstance(value, Recipe):
         yield from (changed for name in type(value).model_fields for changed in changes(value, name))
     elif value is None:
-        yield from (1, 0.25, View(size=9), "last", {"rotation": 3.0})
+        yield from (1, 0.25, View(size=9), "last", {"rotation": 3.0}, {"mixup": 0.2})
     elif isinstance(value, str):
         yield from ("v2", "mse", "oversample", "sgd", "constant", "best", "last", "crop")
 

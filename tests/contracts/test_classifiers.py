@@ -103,7 +103,8 @@ def synthetic(images):
 
 @pytest.mark.parametrize("kind", CLASSIFIERS)
 def test_a_row_is_documented_and_named_by_its_kind(kind):
-    assert CLASSIFIERS[kind].__doc__ and CLASSIFIERS[kind].__doc__ != ClassifierRecipe.__doc__
+    assert CLASSIFIERS[kind].__doc__
+    assert CLASSIFIERS[kind].__doc__ != ClassifierRecipe.__doc__
     assert CLASSIFIERS[kind]().kind == kind
     assert choose(CLASSIFIERS, kind, "classifier") == CLASSIFIERS[kind]()
 
@@ -282,6 +283,22 @@ def test_the_seeds_of_initialisation_and_order_act_separately(recipe, fitted, sa
     assert len({saved(one)["classifier.safetensors"] for one in (first, other_order, other_start)}) == 3
 
 
+def test_the_augmentation_follows_the_order_seed(train, val, monkeypatch):
+    drawn, plain = [], Augmentation.apply
+
+    def spy(self, images, draws):
+        drawn[-1].append(draws)
+        return plain(self, images, draws)
+
+    monkeypatch.setattr(Augmentation, "apply", spy)
+    for seed, order in ((3, 5), (4, 5), (3, 6)):
+        drawn.append([])
+        FIRST.changed(augment=Augmentation()).fit(train, val, seed=seed, order_seed=order)
+    first, other_start, other_order = (torch.cat(draws) for draws in drawn)
+    assert torch.equal(first, other_start)
+    assert not torch.equal(first, other_order)
+
+
 @every_recipe
 def test_the_order_seed_leaves_the_initialisation_alone(recipe, train, val, fitted):
     still = recipe.changed(training=recipe.training.changed(steps=1, lr=1e-30, weight_decay=0.0))
@@ -302,7 +319,7 @@ def test_fitting_leaves_the_global_streams_alone_and_they_do_not_reach_it(recipe
     assert saved(moved) == saved(fitted(recipe))
 
 
-class Interrupted(Exception):
+class StoppedError(Exception):
     pass
 
 
@@ -313,9 +330,9 @@ def resumed_after(recipe, train, val, checkpoint, stop):
     def progress(step, steps):
         done.append(step)
         if len(done) == stop:
-            raise Interrupted
+            raise StoppedError
 
-    with pytest.raises(Interrupted):
+    with pytest.raises(StoppedError):
         recipe.fit(train, val, seed=0, how=How(checkpoint=checkpoint, checkpoint_seconds=0, progress=progress))
     assert checkpoint.exists()
     resumed = recipe.fit(train, val, seed=0, how=How(checkpoint=checkpoint, progress=progress))

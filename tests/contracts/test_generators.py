@@ -45,7 +45,7 @@ def variants():
 
 
 RECIPES = list(variants())
-TRAINED = [param for param in RECIPES if param.values[0].budget_steps]
+TRAINED = [param for param in RECIPES if hasattr(param.values[0], "training")]
 REBUILDING = [param for param in RECIPES if param.values[0].rebuilds]
 every_recipe = pytest.mark.parametrize("recipe", RECIPES)
 every_trained = pytest.mark.parametrize("recipe", TRAINED)
@@ -93,7 +93,8 @@ def saved(tmp_path, files_of):
 
 @pytest.mark.parametrize("kind", GENERATORS)
 def test_a_row_is_documented_and_named_by_its_kind(kind):
-    assert GENERATORS[kind].__doc__ and GENERATORS[kind].__doc__ != GeneratorRecipe.__doc__
+    assert GENERATORS[kind].__doc__
+    assert GENERATORS[kind].__doc__ != GeneratorRecipe.__doc__
     assert GENERATORS[kind]().kind == kind
     assert choose(GENERATORS, kind, "generator") == GENERATORS[kind]()
 
@@ -126,12 +127,6 @@ def test_equal_recipes_have_equal_digests(recipe):
     assert again == recipe
     assert again is not recipe
     assert again.digest() == recipe.digest()
-
-
-@pytest.mark.parametrize("kind", GENERATORS)
-def test_only_what_is_trained_has_a_budget(kind):
-    recipe = GENERATORS[kind]()
-    assert recipe.budget_steps == (recipe.training.steps if "training" in type(recipe).model_fields else 0)
 
 
 # ---------------------------------------------------------------- samples
@@ -182,6 +177,21 @@ def test_a_sample_depends_on_its_label_and_seed_alone(generator):
     np.testing.assert_array_equal(shuffled, whole[order])
     for rows in (order[:1], order[:7], order[-7:], order[3:4]):
         np.testing.assert_array_equal(generator.sample(labels[rows], seeds=seeds[rows]).pixels, whole[rows])
+
+
+@every_recipe
+def test_pictures_are_made_in_chunks_of_one_fixed_size(generator, monkeypatch):
+    """What makes a sample independent of its company on any machine, where the test above could pass by luck."""
+    sizes, plain = [], type(generator)._make
+
+    def spy(self, labels, seeds):
+        sizes.append((len(labels), len(seeds)))
+        return plain(self, labels, seeds)
+
+    monkeypatch.setattr(type(generator), "_make", spy)
+    for num in (1, 7, 40):
+        generator.sample([0] * num, seeds=range(num))
+    assert sizes == [(CHUNK, CHUNK)] * 4
 
 
 @every_recipe
@@ -284,7 +294,7 @@ def test_one_seed_fits_one_generator(recipe, train, val, fitted, saved):
     assert saved(one) == saved(again)
     assert one.fitted == again.fitted
     assert one.fitted != other.fitted
-    if recipe.budget_steps:  # what is not trained has nothing that a seed could change
+    if hasattr(recipe, "training"):  # what is not trained has nothing that a seed could change
         first, second = (generator.sample([0, 1], seeds=[0, 1]).pixels for generator in (one, other))
         assert (first != second).any()
 
@@ -371,7 +381,7 @@ def test_validation_of_another_shape_or_other_classes_is_refused(recipe, train):
         recipe.fit(train, strange, seed=0)
 
 
-class Interrupted(Exception):
+class StoppedError(Exception):
     pass
 
 
@@ -383,12 +393,12 @@ def test_an_interrupted_fit_resumes_to_the_undisturbed_one(recipe, stop, train, 
     def progress(done, steps):
         calls.append((done, steps))
         if len(calls) == stop:
-            raise Interrupted
+            raise StoppedError
 
     if stop > STEPS and not getattr(recipe, "per_class", False):
         stop -= STEPS
     checkpoint = tmp_path / "here" / "fit.pt"
-    with pytest.raises(Interrupted):
+    with pytest.raises(StoppedError):
         recipe.fit(train, val, seed=0, how=How(checkpoint=checkpoint, checkpoint_seconds=0, progress=progress))
     assert len(list(checkpoint.parent.iterdir())) == 1
     done = calls[-1][0]
@@ -417,7 +427,7 @@ def learnt(digits):
 
     def fit(recipe, steps=300):
         long = small(recipe, steps).changed(view=View(size=8))
-        if recipe.budget_steps:
+        if hasattr(recipe, "training"):
             lr = 5e-3 if steps > 1 else 1e-12
             long = long.changed(training=long.training.changed(lr=lr, eval_every=steps))
         return long.fit(part, None, seed=0)
@@ -437,22 +447,22 @@ def to_nearest(pixels, labels, real):
 
 @every_recipe
 def test_it_learns(recipe, learnt, digits):
-    """Samples lie at less than 0.7 of the distance that noise and an untrained network's samples lie at."""
+    """Samples lie at less than half of the distance that noise and an untrained network's samples lie at."""
     held_out = digits(60, (90, 90, 90, 0))
     labels = np.repeat([0, 1, 2], 16)
     near = to_nearest(learnt(recipe).sample(labels, seeds=range(48)).pixels, labels, held_out)
     noise = np.random.default_rng(0).integers(0, 256, (48, 1, 8, 8))
-    assert near < 0.7 * to_nearest(noise, labels, held_out)
+    assert near < 0.5 * to_nearest(noise, labels, held_out)
     wrong = to_nearest(learnt(recipe).sample(labels, seeds=range(48)).pixels, (labels + 1) % 3, held_out)
-    assert near < 0.9 * wrong, "a sample is nearer to its own class than to another"
-    if recipe.budget_steps:
+    assert near < 0.7 * wrong, "a sample is nearer to its own class than to another"
+    if hasattr(recipe, "training"):
         untrained = learnt(recipe, steps=1).sample(labels, seeds=range(48)).pixels
-        assert near < 0.7 * to_nearest(untrained, labels, held_out)
+        assert near < 0.5 * to_nearest(untrained, labels, held_out)
 
 
 @every_rebuilding
 def test_rebuilding_is_learnt(recipe, learnt, digits):
-    """The error on held-out pictures falls under a quarter of the untrained network's."""
+    """The error on held-out pictures falls under a third of the untrained network's."""
     held_out = digits(60, (30, 30, 30, 0))
 
     def error(generator):
@@ -461,7 +471,7 @@ def test_rebuilding_is_learnt(recipe, learnt, digits):
         assert rebuilt.dtype == np.uint8
         return ((rebuilt.astype(float) - held_out.pixels) ** 2).mean()
 
-    assert error(learnt(recipe)) < 0.25 * error(learnt(recipe, steps=1))
+    assert error(learnt(recipe)) < 0.33 * error(learnt(recipe, steps=1))
 
 
 @every_rebuilding
@@ -472,9 +482,8 @@ def test_rebuilding_is_repeatable_and_leaves_the_streams_alone(generator, train,
 
 @every_rebuilding
 def test_rebuilding_a_class_absent_from_training_is_an_error(recipe, fitted, digits):
-    if getattr(recipe, "per_class", False):
-        with pytest.raises(DataError, match="class 3"):
-            fitted(recipe).rebuild(digits(0, (1, 0, 0, 1)))
+    with pytest.raises(DataError, match="class 3"):
+        fitted(recipe).rebuild(digits(0, (1, 0, 0, 1)))
 
 
 @pytest.mark.parametrize("recipe", [param for param in RECIPES if not param.values[0].rebuilds])

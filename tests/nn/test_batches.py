@@ -104,13 +104,13 @@ def test_every_class_present_gets_the_same_share_of_every_batch():
     batches = Batches(len(labels), 12, 0, labels)
     for step in range(40):
         counts = np.bincount(labels[batches.at(step).index], minlength=4)[[0, 1, 3]]
-        assert counts.max() - counts.min() <= 2  # a batch holds at most the ends of two turns
+        assert counts.max() - counts.min() <= 1
 
 
 @QUICK
 @given(LABELS, st.integers(0, 2**63 - 1))
 def test_the_pictures_of_a_class_are_taken_in_turn(labels, seed):
-    """Between two sights of a picture each other one of its class is seen no more than twice: none is lost."""
+    """No picture of a class is ever seen twice more often than another: none is lost."""
     num, present = len(labels), np.unique(labels)
     largest = max((labels == label).sum() for label in present)
     rounds = 2 * largest * len(present)  # in so many draws every class had two turns over all of its pictures

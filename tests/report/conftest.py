@@ -29,7 +29,7 @@ def pictures() -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     labels = np.repeat([0, 1, 2], [20, 14, 10])
     pixels = np.random.default_rng(0).integers(0, 100, (len(labels), 8, 8), dtype=np.uint8)
     for row, label in enumerate(labels):
-        pixels[row, 2 * label + 1] += 120
+        pixels[row, 2 * label + 1] += 35
     return pixels, labels, NAMES
 
 

@@ -7,34 +7,46 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+
+import handful
+from handful import read_study
 from tiny_study import STUDY_FILE, results, write_study
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
-LONG = 400  # steps of a fit, so that there is a checkpoint while it runs
-# stands in every process, workers included: frequent checkpoints, and a line for every fit that is taken up again
+LONG = 40  # steps of a classifier's fit
+# runs in every process, workers included: frequent checkpoints; a line for every fit that is taken up again; and a fit
+# that has saved one waits to be killed once the results that KILL_TEST_HOLD names are there
 FREQUENT = """
 import os
-import sys
+import time
 
 if os.environ.get("KILL_TEST_LOG"):
     from handful.nn import train
 
-    train.How.__init__.__defaults__ = ("cpu", None, 0.02, None)
+    train.How.__init__.__defaults__ = ("cpu", None, 0.005, None)
     resume = train._resume
 
     def _resume(path, *given):
         made = resume(path, *given)
         with open(os.environ["KILL_TEST_LOG"], "a") as log:
-            log.write(f"{path.name[:64]} {made[0].step}\\n")
+            log.write(f"{path.name} {made[0].step}\\n")
         return made
 
-    train._resume = _resume
+    save = train._save
+
+    def _save(path, *given):
+        save(path, *given)
+        done = len(list(path.parent.parent.glob("results/*/*/record.json"))) - 3  # pictures and two splits are no jobs
+        if done >= int(os.environ["KILL_TEST_HOLD"]):
+            time.sleep(60)
+
+    train._resume, train._save = _resume, _save
 """
 
 
@@ -50,52 +62,48 @@ class Command:
         self.environment = {**os.environ, "PYTHONPATH": path, "KILL_TEST_LOG": str(self.log), "OMP_NUM_THREADS": "1"}
 
     @contextmanager
-    def started(self) -> Iterator[subprocess.Popen[bytes]]:
+    def started(self, hold: int = 99) -> Iterator[subprocess.Popen[bytes]]:
+        environment = {**self.environment, "KILL_TEST_HOLD": str(hold)}
         process = subprocess.Popen(
-            self.argv, env=self.environment, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            self.argv, env=environment, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
         try:
             yield process
         finally:
-            process.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # whatever a failing test leaves
             process.communicate()
 
-    def killed_when(self, reached: Callable[[], bool]) -> None:
-        """Start it and kill it, the parent alone, as soon as something is reached."""
-        with self.started() as process:
+    def killed(self, done: int, in_a_fit: bool) -> None:
+        """Start it and kill the parent alone when so many jobs are done; if asked to, in a fit with a checkpoint."""
+        with self.started(done if in_a_fit else 99) as process:
             deadline = time.monotonic() + 60
-            while not reached():
+            while not self.store.exists() or self.jobs_done() < done or (in_a_fit and not self.checkpoints()):
                 assert process.poll() is None, f"it ended before: {process.communicate()[0].decode()}"
                 assert time.monotonic() < deadline
-                time.sleep(0.002)
+                time.sleep(0.01)
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
             assert process.returncode == -signal.SIGKILL
-        assert gone(process.pid), f"workers are left: {in_session(process.pid)}"
+            assert gone(process.pid), f"workers are left: {in_session(process.pid)}"
 
     def finished(self) -> None:
         with self.started() as process:
             output, _ = process.communicate(timeout=90)
-        assert process.returncode == 0, output.decode()
-        assert gone(process.pid)
+            assert process.returncode == 0, output.decode()
+            assert gone(process.pid)
 
     def jobs_done(self) -> int:
-        """Results of jobs: a classifier, a generator or what is made with one."""
-        files = ("classifier.json", "generator.json", "ledger.npz")
-        made = {path.parent for name in files for path in self.store.glob(f"results/*/*/{name}")}
-        return len(made | {path.parent for path in self.store.glob("results/*/*/arrays.npz") if predicts(path)})
+        """Results but for the pictures and the two splits."""
+        return max(0, len(list(self.store.glob("results/*/*"))) - 3)
 
     def checkpoints(self) -> list[str]:
-        return [path.name for path in self.store.glob("checkpoints/*") if len(path.name) == 64]
+        return [path.name for path in self.store.glob("checkpoints/*") if path.suffix != ".part"]
 
     def times(self) -> dict[Path, tuple[int, int]]:
         """Inode and time of change of every finished file."""
         found = (path for path in (self.store / "results").rglob("*") if path.is_file())
         return {path: ((stat := path.stat()).st_ino, stat.st_mtime_ns) for path in found}
-
-
-def predicts(path: Path) -> bool:
-    return '"stage": "predictions"' in (path.parent / "record.json").read_text()
 
 
 def in_session(session: int) -> list[int]:
@@ -132,30 +140,23 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def undisturbed(folder: Path) -> dict[str, bytes]:
-    command = Command(folder, "undisturbed", "serial")
-    command.finished()
-    assert command.log.read_text() == ""
-    assert not command.checkpoints()
-    return results(command.store)
+    handful.run(read_study(folder / "study.toml"), folder / "undisturbed", budget=None, engine="serial", device="cpu")
+    return results(folder / "undisturbed")
 
 
-@pytest.mark.parametrize(("engine", "moments"), [("serial", (0, 1, 3, 6)), ("local", (0, 3))])
+@pytest.mark.parametrize(("engine", "moments"), [("serial", (0, 1, 3, 6)), ("local", (3,))])
 def test_a_killed_run_goes_on_to_the_results_of_an_undisturbed_one(
     folder: Path, undisturbed: dict[str, bytes], engine: str, moments: tuple[int, ...]
 ) -> None:
     command = Command(folder, f"killed-{engine}", engine)
     before: dict[Path, tuple[int, int]] = {}
     for moment in moments:
-        reached = (lambda: command.store.exists()) if moment == 0 else (lambda num=moment: command.jobs_done() >= num)
-        command.killed_when(reached)
+        command.killed(moment, in_a_fit=moment == moments[-1])
         after = command.times()
         assert {path: after[path] for path in before} == before
         before = after
-    num = command.jobs_done()
-    assert moments[-1] <= num < 12
-    command.killed_when(lambda: command.jobs_done() >= num and bool(command.checkpoints()))
+    assert moments[-1] <= command.jobs_done() < 12
     (stopped, *_) = command.checkpoints()
-    before |= command.times()
     command.finished()
     assert results(command.store) == undisturbed
     after = command.times()

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_study import CLASSIFIER, VAE_ARM, digits, tiny
 
 import handful
 from handful import Interpolation, LabeledImages
@@ -23,6 +22,7 @@ from handful.study.run import put_inputs
 from handful.study.stages import Job, get_images, put_images, put_split, run_job
 from handful.study.store import Store
 from handful.study.study import Study
+from tiny_study import CLASSIFIER, VAE_ARM, digits, tiny
 
 FLAWS = ("copies-across-parts", "split-per-arm", "synthetic-in-val", "test-as-val")
 SYNTHETIC, SEEN = r"pictures are synthetic; scores are taken on real", r"pictures are also in training"
@@ -99,9 +99,10 @@ def test_scoring_refuses_what_is_synthetic_or_was_seen(
 # which guards each flaw lifts, and no other
 LIFTED = {
     "fit on synthetic validation": {"synthetic-in-val"},
-    "fit on validation in training": {"copies-across-parts"},
+    "fit on validation in training": {"copies-across-parts", "synthetic-in-val"},
     "score what is synthetic": set(),
-    "score what is in training": {"copies-across-parts"},
+    # a classifier keeps the contents of training and validation as one set, so one flaw lifts both
+    "score what is in training": {"copies-across-parts", "test-as-val"},
     "score what is in validation": {"copies-across-parts", "test-as-val"},
 }
 
@@ -150,7 +151,7 @@ class Prepared:
         images = get_images(self.store, job.inputs["images"])
         split = Split(**self.store.arrays(job.inputs["split"]))
         view = self.plan.study.view(CLASSIFIER.view)
-        key = put_images(self.store, change(images, split), "doctored", view)
+        key = put_images(self.store, change(images, split), change.__name__, view)
         return Job(job.stage, job.spec, {**job.inputs, "images": key}, job.arm, job.repeat)
 
 
@@ -227,9 +228,4 @@ def test_a_studied_flaw_of_copies_is_let_through_by_every_stage(tmp_path: Path) 
     for stage in ("generator", "predictions", "reconstruction"):
         assert prepared.run(prepared.doctored(prepared.job(stage), copied)) == ""
     for stage in ("predictions", "reconstruction"):
-        assert "are synthetic" in prepared.run(prepared.doctored(replaced(prepared.job(stage)), generated))
-
-
-def replaced(job: Job) -> Job:
-    """The same job under another key: pictures doctored in another way are another input."""
-    return job
+        assert "are synthetic" in prepared.run(prepared.doctored(prepared.job(stage), generated))

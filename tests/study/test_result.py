@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, precision_recall_fscore_support
-from tiny_study import NAMES, VAE_ARM, digits, tiny
 
 import handful
 from handful import Arm, Result
 from handful.errors import StoreError
 from handful.study.store import Store
+from tiny_study import NAMES, VAE_ARM, digits, tiny
 
 SCORES = {
     "balanced_accuracy": balanced_accuracy_score,

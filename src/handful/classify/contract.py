@@ -77,7 +77,7 @@ class Classifier(ABC):
         recipe: what was fitted.
         class_names: in the order of the columns of `predict_proba`.
         channels: 1 or 3.
-        seen: content of every real picture of training and validation; scoring refuses these.
+        seen: content of every picture of training and validation; scoring refuses these.
         history: the learning curve and the steps taken, JSON values.
     """
 

@@ -65,6 +65,11 @@ class Origin:
         parent = np.full(num, -1, dtype=np.int64) if parents is None else np.asarray(parents, dtype=np.int64)
         return cls(content_of(pixels), np.full(num, maker), np.asarray(seeds, dtype=np.int64), parent)
 
+    def __post_init__(self) -> None:
+        lengths = {name: len(array) for name, array in self.to_arrays().items()}
+        if len(set(lengths.values())) > 1:
+            raise DataError(f"the arrays of an origin must be of one length, got {lengths}")
+
     def __len__(self) -> int:
         return len(self.content)
 
@@ -113,6 +118,8 @@ class LabeledImages:
         cls, pixels: NDArray[np.uint8], labels: NDArray[np.int64], class_names: Sequence[str] | None = None
     ) -> LabeledImages:
         """Return real pictures from arrays: pixels uint8 [N, C, H, W], labels int [N]."""
+        if np.size(labels) and not np.issubdtype(np.asarray(labels).dtype, np.integer):
+            raise DataError(f"labels must be class ids (whole numbers), got {np.asarray(labels).dtype}")
         labels = np.asarray(labels, dtype=np.int64)
         names = class_names or [str(label) for label in range(int(labels.max()) + 1 if len(labels) else 0)]
         return cls(pixels, labels, tuple(names), Origin.of_real(content_of(pixels)))

@@ -42,13 +42,8 @@ class GeneratorRecipe(Recipe, ABC):
 
         Raises:
             LeakError: a picture is synthetic.
-            DataError: no pictures, or too few of a class for this family; the class is named.
+            DataError: no pictures. A class with too few for this family is named here or when it is sampled.
         """
-
-    @property
-    def budget_steps(self) -> int:
-        """Optimizer steps of one fit; 0 for what is not trained."""
-        return 0
 
 
 @dataclass(frozen=True)
@@ -82,13 +77,9 @@ class Generator(ABC):
         Raises:
             DataError: a class the generator has not seen, or another number of seeds than labels.
         """
-        wanted = np.asarray(labels, dtype=np.int64)
+        wanted = self.checked(labels)
         if len(wanted) != len(seeds):
             raise DataError(f"{len(wanted)} labels but {len(seeds)} seeds: one seed per picture is needed")
-        for label in np.unique(wanted):
-            if not 0 <= label < len(self.counts) or self.counts[label] == 0:
-                known = [name for name, count in zip(self.class_names, self.counts, strict=True) if count]
-                raise DataError(f"class {int(label)} was not in the generator's training part (it has: {known})")
         pixels = np.empty((len(wanted), *self.shape), dtype=np.uint8)
         parents = np.full(len(wanted), -1, dtype=np.int64)
         for start in range(0, len(wanted), CHUNK):
@@ -98,6 +89,18 @@ class Generator(ABC):
             pixels[rows], parents[rows] = made[: len(rows)], from_rows[: len(rows)]
         origin = Origin.of_synthetic(pixels, self.fitted, list(seeds), parents.tolist())
         return LabeledImages(pixels, wanted, self.class_names, origin)
+
+    def checked(self, labels: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return class ids as int64 [N]; raise DataError for what is no id or a class without training pictures."""
+        given = np.asarray(labels)
+        if given.size and not np.issubdtype(given.dtype, np.integer):
+            raise DataError(f"labels must be class ids (whole numbers), got {given.dtype}")
+        known = [name for name, count in zip(self.class_names, self.counts, strict=True) if count]
+        for label in np.unique(given).tolist():
+            if not 0 <= label < len(self.counts) or self.counts[label] == 0:
+                name = f" ({self.class_names[label]!r})" if 0 <= label < len(self.counts) else ""
+                raise DataError(f"class {label}{name} was not in the generator's training part (it has: {known})")
+        return given.astype(np.int64)
 
     @abstractmethod
     def _make(self, labels: NDArray[np.int64], seeds: Sequence[int]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

@@ -55,10 +55,6 @@ class VAE(GeneratorRecipe):
     warmup: Annotated[float, Field(ge=0, le=1)] = 0.2
     training: Training = Training(steps=1500, lr=2e-3, weight_decay=0.0, eval_every=100, keep="best")
 
-    @property
-    def budget_steps(self) -> int:
-        return self.training.steps
-
     def fit(
         self, train: LabeledImages, val: LabeledImages | None, *, seed: int, how: How | None = None
     ) -> VAEGenerator:
@@ -147,12 +143,13 @@ class VAEGenerator(Generator):
 
     def rebuild(self, images: LabeledImages) -> NDArray[np.uint8]:
         """Return every picture decoded from the mean of its code."""
+        labels = self.checked(images.labels)
         inputs = torch.from_numpy(np.array(images.pixels)).float() / 255
 
         def through(network: ConvVAE, told: torch.Tensor) -> torch.Tensor:
             return network.decode(network.encode(inputs, told)[0], told)
 
-        return self._through(images.labels, through)
+        return self._through(labels, through)
 
     def _through(
         self, labels: NDArray[np.int64], run: Callable[[ConvVAE, torch.Tensor], torch.Tensor]

@@ -33,52 +33,56 @@ class Batches:
         num: number of pictures N, at least 1.
         batch_size: pictures per batch; the stream runs on over the ends of epochs, so every batch is full.
         seed: names the order.
-        labels: int [N]; where given, every class present gets the same share of the stream, its pictures taken in
-            turn in random order (class-balanced sampling). Without, each epoch is a permutation of all pictures.
-        level: with `labels`, part of the way: the shares are in proportion to n_c^(1 - level), as nearly as an
-            epoch's N pictures can be divided.
+        labels: int [N]; where given, the classes present take turns, so each has the same share of every batch (within
+            one picture), and within a class its pictures take turns in random order. Without, each epoch is a
+            permutation of all pictures.
+        level: with `labels`, part of the way: the shares are in proportion to n_c^(1 - level), as nearly as a cycle of
+            N pictures can be divided.
     """
 
     def __init__(self, num: int, batch_size: int, seed: int, labels: Indices | None = None, level: float = 1.0) -> None:
         self.num, self.batch_size, self.seed = num, batch_size, seed
-        self._labels, self._level = labels, level
-        self._orders: dict[int, Indices] = {}
+        classes = [] if labels is None else np.unique(labels).tolist()
+        self._members = [np.flatnonzero(labels == label) for label in classes] or [np.arange(num)]
+        self._balanced = labels is not None
+        self._times = _turns(np.array([len(members) for members in self._members]), level if self._balanced else 1.0)
+        rank = np.concatenate([np.arange(times) for times in self._times])
+        stream = np.repeat(np.arange(len(self._times)), self._times)
+        evenly = np.argsort((rank + 0.5) / self._times[stream], kind="stable")
+        self._cycle, self._rank = stream[evenly], rank[evenly]  # whose turn it is in a cycle, and its how-manyth
+        self._orders: dict[int, dict[int, Indices]] = {}
 
     def at(self, step: int) -> Batch:
         """Return the batch of one step."""
         position = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
         epoch, place = np.divmod(position, self.num)
+        cycle, seat = np.divmod(position, len(self._cycle))
+        whose = self._cycle[seat]
+        turn = cycle * self._times[whose] + self._rank[seat]
         index = np.empty(self.batch_size, dtype=np.int64)
-        for one in np.unique(epoch):
-            index[epoch == one] = self._order(int(one))[place[epoch == one]]
-        slot = index if self._labels is None else place
-        return Batch(step, index, epoch, slot)
+        for stream in np.unique(whose).tolist():
+            index[whose == stream] = self._in_turns(stream, turn[whose == stream])
+        return Batch(step, index, epoch, slot=place if self._balanced else index)
 
-    def _order(self, epoch: int) -> Indices:
-        if epoch not in self._orders:
-            while len(self._orders) > 1:  # a batch touches few epochs and never an earlier one
-                del self._orders[min(self._orders)]
-            stream = rng.numpy_rng(self.seed, "order", epoch)
-            self._orders[epoch] = stream.permutation(self.num) if self._labels is None else self._balanced(stream)
-        return self._orders[epoch]
+    def _in_turns(self, stream: int, position: Indices) -> Indices:
+        """The members at these positions of an endless stream of permutations, one per round."""
+        members, orders = self._members[stream], self._orders.setdefault(stream, {})
+        rounds, offset = np.divmod(position, len(members))
+        out = np.empty(len(position), dtype=np.int64)
+        for one in np.unique(rounds).tolist():
+            if one not in orders:
+                while len(orders) > 1:  # a batch touches few rounds, nearly always in order
+                    del orders[min(orders)]
+                orders[one] = rng.numpy_rng(self.seed, "order", stream, one).permutation(members)
+            out[rounds == one] = orders[one][offset[rounds == one]]
+        return out
 
-    def _balanced(self, stream: np.random.Generator) -> Indices:
-        assert self._labels is not None
-        present = np.unique(self._labels)
-        turns = stream.permutation(self._turns(stream.permutation(present)))
-        order = np.empty(self.num, dtype=np.int64)
-        for label in present:
-            places = np.flatnonzero(turns == label)
-            order[places] = np.resize(stream.permutation(np.flatnonzero(self._labels == label)), len(places))
-        return order
 
-    def _turns(self, present: Indices) -> Indices:
-        """Return int64 [N], each class as often as its share; what does not divide evenly goes by the remainders."""
-        assert self._labels is not None
-        if self._level == 1:
-            return np.resize(present, self.num)
-        weights = np.array([np.sum(self._labels == label) for label in present], dtype=np.float64) ** (1 - self._level)
-        exact = weights / weights.sum() * self.num
-        times = np.floor(exact + 1e-9).astype(np.int64)
-        times[np.argsort(times - exact, kind="stable")[: self.num - times.sum()]] += 1
-        return np.repeat(present, times)
+def _turns(counts: Indices, level: float) -> Indices:
+    """Turns of each class in a cycle: one each at level 1, else n_c^(1 - level) scaled to N, by largest remainders."""
+    if level == 1:
+        return np.ones_like(counts)
+    exact = counts ** (1 - level) / (counts ** (1 - level)).sum() * counts.sum()
+    times = np.floor(exact + 1e-9).astype(np.int64)
+    times[np.argsort(times - exact, kind="stable")[: counts.sum() - times.sum()]] += 1
+    return np.asarray(times)

@@ -23,7 +23,7 @@ from pydantic import Field
 from torch import nn
 
 from handful import rng
-from handful.config import Recipe
+from handful.config import Recipe, digest_of
 from handful.errors import HandfulError
 from handful.nn.batches import Batch, Batches
 
@@ -85,7 +85,7 @@ class Training(Recipe):
             done = (step - self.warmup_steps) / max(1, steps - self.warmup_steps)
             return self.lr * 0.5 * (1 + math.cos(math.pi * done))
         if self.schedule == "step":
-            return float(self.lr * self.gamma ** (step // self.step_size))
+            return float(self.lr * self.gamma ** ((step - self.warmup_steps) // self.step_size))
         return self.lr
 
 
@@ -192,9 +192,10 @@ def train_networks(
     steps = recipe.steps_for(num)
     batches = Batches(num, recipe.batch_size, seed, balance)
     optimizers = {name: _optimizer(network, recipe) for name, network in networks.items()}
+    fit = digest_of([recipe.describe(), seed, num, sorted(networks)])
     state, best_weights = _State(), {name: _weights(network) for name, network in networks.items()}
     if how.checkpoint and how.checkpoint.exists():
-        state, best_weights = _resume(how.checkpoint, networks, optimizers, how.device)
+        state, best_weights = _resume(how.checkpoint, networks, optimizers, how.device, fit)
     saved = time.monotonic()
     for network in networks.values():
         network.train()
@@ -207,7 +208,7 @@ def train_networks(
             if state.step % recipe.eval_every == 0 or state.step == steps:
                 _look(networks, recipe, evaluate, watch, lr, state, best_weights)
             if how.checkpoint and time.monotonic() - saved >= how.checkpoint_seconds:
-                _save(how.checkpoint, networks, optimizers, state, best_weights)
+                _save(how.checkpoint, networks, optimizers, state, best_weights, fit)
                 saved = time.monotonic()
             if how.progress:
                 how.progress(state.step, steps)
@@ -270,6 +271,8 @@ def _look(
     state.sums, state.since = {}, 0
     if not values:
         return
+    if not math.isfinite(values[watch]):
+        raise HandfulError(f"training: the {watch!r} watched on validation is {values[watch]} at step {state.step}")
     if values[watch] < state.best:
         state.best, state.stale, state.plateau_stale = values[watch], 0, 0
         history.best_step = state.step
@@ -308,11 +311,13 @@ def _save(
     optimizers: Mapping[str, torch.optim.Optimizer],
     state: _State,
     best_weights: Mapping[str, dict[str, torch.Tensor]],
+    fit: str,
 ) -> None:
     aside = path.with_name(f"{path.name}.{os.getpid()}.part")
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save(
         {
+            "fit": fit,
             "networks": {name: network.state_dict() for name, network in networks.items()},
             "optimizers": {name: optimizer.state_dict() for name, optimizer in optimizers.items()},
             "best_weights": dict(best_weights),
@@ -324,9 +329,15 @@ def _save(
 
 
 def _resume(
-    path: Path, networks: Mapping[str, nn.Module], optimizers: Mapping[str, torch.optim.Optimizer], device: str
+    path: Path,
+    networks: Mapping[str, nn.Module],
+    optimizers: Mapping[str, torch.optim.Optimizer],
+    device: str,
+    fit: str,
 ) -> tuple[_State, dict[str, dict[str, torch.Tensor]]]:
     saved = torch.load(path, weights_only=True, map_location=device)
+    if saved["fit"] != fit:
+        raise HandfulError(f"{path}: the checkpoint of another fit; delete it or give another file")
     for name, network in networks.items():
         network.load_state_dict(saved["networks"][name])
         optimizers[name].load_state_dict(saved["optimizers"][name])

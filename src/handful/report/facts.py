@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from handful.data.balance import balance_words
 from handful.data.files import shown
 from handful.scores import SCORES
 from handful.study.arms import Arm
@@ -41,9 +42,17 @@ def arm_words(arm: Arm) -> str:
     if arm.classifier is not None:
         words.append(f"a classifier of its own ({arm.classifier.kind})")
     if arm.balance is not None:
-        words.append({"class-weights": "loss weighted by class", "oversample": "class-balanced batches"}[arm.balance])
-    if arm.augment is not None:
+        words.append(balance_words(arm.balance))
+    if arm.augment is not None and not arm.augments_once:
         words.append("classical augmentation of every batch")
+    if arm.mix is not None:
+        words.append(" and ".join(name for name in ("mixup", "cutmix") if getattr(arm.mix, name)) + " of every batch")
+    if arm.cap is not None:
+        words.append(f"real pictures of a class limited to {arm.cap}")
+    if arm.copies:
+        words.append("classes filled by augmented copies, made once")
+    if arm.enlarge is not None:
+        words.append(f"{arm.enlarge} augmented copies of every picture, made once")
     if arm.generator is not None:
         kind = arm.generator.kind
         if arm.judged_by == "reconstruction":

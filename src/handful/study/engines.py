@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import wait as wait_for
@@ -40,7 +40,7 @@ def run_jobs(
         at_once: jobs handed out at a time.
         event: called with a job and `started`, `finished`, `failed` or `skipped`.
     """
-    tell = event or (lambda job, what: None)
+    tell = event if event is not None else (lambda job, what: None)
     waiting = list({job.key: job for job in jobs if not store.has(job.key)}.values())
     made_here, lost = {job.key for job in waiting}, set[str]()
     running: dict[Future[str | None], Job] = {}
@@ -54,7 +54,7 @@ def run_jobs(
             elif not unmet and len(running) < at_once:
                 waiting.remove(job)
                 tell(job, "started")
-                running[executor.submit(run_job, str(store.root), job.to_json(), device)] = job
+                running[_submitted(executor, store, job, device)] = job
         if not running:
             continue
         done, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -67,10 +67,19 @@ def run_jobs(
                 tell(job, "finished")
 
 
+def _submitted(executor: Executor, store: Store, job: Job, device: str) -> Future[str | None]:
+    try:
+        return executor.submit(run_job, str(store.root), job.to_json(), device)
+    except BrokenExecutor as error:  # a pool that is not ours and does not mend itself
+        broken: Future[str | None] = Future()
+        broken.set_exception(error)
+        return broken
+
+
 def _result(future: Future[str | None], job: Job, store: Store) -> str | None:
     try:
         return future.result()
-    except BrokenProcessPool:
+    except BrokenExecutor:
         why = "its worker process died (out of memory, or killed); run again to retry it"
         store.fail(job.key, {**job.to_json(), "error": why, "traceback": ""})
         return None
@@ -161,11 +170,16 @@ def _one_thread() -> Iterator[None]:
 ENGINES: dict[str, Callable[[int], Executor]] = {"serial": lambda workers: SerialExecutor(), "local": LocalExecutor}
 
 
+def check_engine(name: str) -> None:
+    """Raise ConfigError where there is no such engine."""
+    if name not in ENGINES:
+        raise ConfigError(unknown("engine", name, ENGINES))
+
+
 @contextmanager
 def engine(name: str, workers: int) -> Iterator[Executor]:
     """Yield the executor of an engine; on the way out its processes are gone, at once where the run was interrupted."""
-    if name not in ENGINES:
-        raise ConfigError(unknown("engine", name, ENGINES))
+    check_engine(name)
     before = set(multiprocessing.active_children())
     executor = ENGINES[name](workers)
     try:

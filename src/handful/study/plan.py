@@ -183,6 +183,7 @@ def found(source: Source) -> list[str]:
         )
     if source.unreadable:
         lines.append(f"{len(source.unreadable)} files could not be read and were left out (--skip-unreadable)")
+        lines += [f"left out {path}: {why}" for path, why in source.unreadable]
     if source.ignored:
         shown = ", ".join(source.ignored[:5]) + (", ..." if len(source.ignored) > 5 else "")
         lines.append(f"{len(source.ignored)} other files beside the class folders were ignored: {shown}")

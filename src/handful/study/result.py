@@ -141,7 +141,7 @@ class Result:
         return {"reconstruction_mse": {**_mean_sd(values), "interval": None, "values": values}} if values else {}
 
     def validation(self, arm: str) -> dict[str, Any] | None:
-        """Return the study's score of an arm on validation, which chose its weights: mean, sd and values."""
+        """Return the study's score of an arm on validation: mean, sd and values by repeat."""
         keys = self.keys(arm, "classifier")
         function = SCORES[self.protocol.score].function
         values = []

@@ -59,6 +59,7 @@ def run(
         InputError: the source or the study cannot be used; nothing has been written.
     """
     say = say or (lambda line: None)
+    engines.check_engine(engine)
     where = engines.pick_device(device)
     workers = workers or engines.default_workers(where)
     kept = Store(store)

@@ -24,7 +24,7 @@ import torch
 
 import handful
 from handful import rng
-from handful.classify.contract import ClassifierRecipe, evaluate
+from handful.classify.contract import evaluate
 from handful.classify.table import CLASSIFIERS, load_classifier
 from handful.config import choose, digest_of
 from handful.data.augment import Augmentation, augmented_copies
@@ -128,7 +128,7 @@ def jobs_of(study: ResolvedStudy, arm: Arm, repeat: int, split: str) -> list[Job
         return made
 
     jobs: list[Job] = []
-    recipe = classifier_of(study, arm)
+    recipe = study.classifier_of(arm)
     inputs = {"images": images_key(study.data, recipe.view)}
     if arm.generator is not None:
         made_by = study.generator_of(arm)
@@ -160,14 +160,6 @@ def jobs_of(study: ResolvedStudy, arm: Arm, repeat: int, split: str) -> list[Job
     classifier = job("classifier", spec, **inputs)
     job("predictions", {"flaws": flaws}, images=inputs["images"], classifier=classifier.key)
     return jobs
-
-
-def classifier_of(study: ResolvedStudy, arm: Arm) -> ClassifierRecipe:
-    """Return the classifier recipe of an arm: the study's own with the arm's change of how it is trained."""
-    recipe = study.classifier_of(arm)
-    own = arm.classifier or study.classifier
-    changes: dict[str, Any] = {"augment": own.augment} if arm.augments_once else {}
-    return recipe.changed(**changes, mix=own.mix if arm.mix is None else arm.mix)
 
 
 def composed(arm: Arm) -> dict[str, Any]:
@@ -236,13 +228,7 @@ def make_synthetic(spec: dict[str, Any], inputs: Inputs, store: Store, how: How,
 def fit_classifier(spec: dict[str, Any], inputs: Inputs, store: Store, how: How, folder: Path) -> dict[str, Any]:
     """Fit a classifier to the training part and the synthetic pictures; validation chooses its weights."""
     recipe = read_recipe(CLASSIFIERS, spec["recipe"], "classifier")
-    images, split = get_images(store, inputs["images"]), Split(**store.arrays(inputs["split"]))
-    train, val = images.take(split.train), images.take(split.val)
-    synthetic = get_synthetic(store, inputs["synthetic"], images.class_names) if "synthetic" in inputs else None
-    train = training_part(train, synthetic, spec.get("composition", {}), real=spec["real"])
-    if spec["real"] and not train.origin.real.all() and spec["val_fraction"] is not None:
-        # the flaw synthetic-in-val: everything in one pot, validation drawn from it
-        train, val = redrawn(pot_of(train, val), spec["val_fraction"], spec["order_seed"])
+    train, val = fitted_parts(spec, inputs, store)
     classifier = recipe.fit(train, val, seed=spec["seed"], order_seed=spec["order_seed"], flaws=spec["flaws"], how=how)
     classifier.save(folder)
     validated = classifier.predict_proba(val, device=how.device)
@@ -255,6 +241,18 @@ def fit_classifier(spec: dict[str, Any], inputs: Inputs, store: Store, how: How,
         "val": val.counts.tolist(),
         **({"train_real": _of_real(train).counts.tolist()} if "composition" in spec else {}),
     }
+
+
+def fitted_parts(spec: Mapping[str, Any], inputs: Inputs, store: Store) -> tuple[LabeledImages, LabeledImages]:
+    """Return what the classifier of a job is trained on and what its validation part is."""
+    images, split = get_images(store, inputs["images"]), Split(**store.arrays(inputs["split"]))
+    train, val = images.take(split.train), images.take(split.val)
+    synthetic = get_synthetic(store, inputs["synthetic"], images.class_names) if "synthetic" in inputs else None
+    train = training_part(train, synthetic, spec.get("composition", {}), real=spec["real"])
+    if spec["real"] and not train.origin.real.all() and spec["val_fraction"] is not None:
+        # the flaw synthetic-in-val: everything in one pot, validation drawn from it
+        return redrawn(pot_of(train, val), spec["val_fraction"], spec["order_seed"])
+    return train, val
 
 
 def training_part(
@@ -323,6 +321,9 @@ def predict_test(spec: dict[str, Any], inputs: Inputs, store: Store, how: How, f
     classifier = load_classifier(store.folder(inputs["classifier"]))
     split = Split(**store.arrays(inputs["split"]))
     test = get_images(store, inputs["images"]).take(split.test)
+    if "copies-across-parts" not in spec["flaws"]:
+        train = get_images(store, inputs["images"]).take(split.train)
+        require_unseen(test, frozenset(train.origin.content.tolist()), "test")
     probs = evaluate(classifier, test, flaws=spec["flaws"], device=how.device)
     save_arrays(folder / "arrays.npz", rows=split.test, labels=test.labels, probs=probs)
     return {}
@@ -334,6 +335,10 @@ def rebuild_test(spec: dict[str, Any], inputs: Inputs, store: Store, how: How, f
     split = Split(**store.arrays(inputs["split"]))
     test = get_images(store, inputs["images"]).take(split.test)
     require_real(test, "test")
+    made = store.record(inputs["generator"])
+    if not {"copies-across-parts", "test-as-val"} & set(made["spec"]["flaws"]):
+        seen, fitted = get_images(store, made["inputs"]["images"]), Split(**store.arrays(made["inputs"]["split"]))
+        require_unseen(test, frozenset(seen.take(np.append(fitted.train, fitted.val)).origin.content.tolist()), "test")
     difference = (generator.rebuild(test).astype(np.float64) - test.pixels) / 255
     save_arrays(folder / "arrays.npz", rows=split.test, labels=test.labels, mse=(difference**2).mean(axis=(1, 2, 3)))
     return {}

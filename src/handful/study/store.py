@@ -36,8 +36,9 @@ class Store:
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
-        if self.root.exists() and not self.root.is_dir():
-            raise StoreError(f"{self.root}: is a file; a store is a folder")
+        for path in (self.root, *self.root.parents):
+            if path.exists() and not path.is_dir():
+                raise StoreError(f"{path}: is a file; a store is a folder")
         others = [
             path for path in self.root.glob("*") if not path.name.startswith(".store.json.")
         ]  # as a kill leaves it

@@ -115,8 +115,10 @@ class ResolvedStudy(Recipe):
         changes: dict[str, Any] = {}
         if arm.balance is not None:
             changes["balance"] = arm.balance
-        if arm.augment is not None:
+        if arm.augment is not None and not arm.augments_once:
             changes["augment"] = arm.augment
+        if arm.mix is not None:
+            changes["mix"] = arm.mix
         recipe = arm.classifier or self.classifier
         return recipe.changed(view=self.view(recipe.view), **changes)
 
@@ -223,6 +225,4 @@ def read_study(path: Path) -> Study:
     for name in ("source", "regions", "splits_from"):
         if isinstance(fields.get(name), str) and (path.parent / fields[name]).exists():
             fields[name] = str(path.parent / fields[name])
-    if isinstance(fields.get("protocol"), dict):
-        fields["protocol"] = recipe_from(Protocol, fields["protocol"], where=f"{path}: protocol")
     return recipe_from(Study, fields, where=str(path))

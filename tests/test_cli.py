@@ -1,0 +1,481 @@
+"""The command line: every command from pictures to predictions, and every wrong input as lines without a traceback."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import typer
+from PIL import Image
+
+import handful
+from handful.cli import app, main
+from tiny_study import NAMES, STUDY_FILE, results, write_pictures, write_study
+
+COMMANDS = ("look", "run", "status", "report", "predict", "export")
+HERE = ("--engine", "serial", "--device", "cpu", "--budget", "0")
+RUN_OPTIONS = [
+    "-o",
+    "--arms",
+    "--reference",
+    "--repeats",
+    "--seed",
+    "--image-size",
+    "--resize",
+    "--val-fraction",
+    "--test-fraction",
+    "--copies",
+    "--long-tail",
+    "--budget",
+    "--engine",
+    "--workers",
+    "--device",
+    "--skip-unreadable",
+    "--dry-run",
+]
+
+
+class Ran:
+    """What a command left: exit code, standard output and standard error."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+
+Handful = Callable[..., Ran]
+
+
+@pytest.fixture
+def handful_(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Handful:
+    """Run a command line in this process, as the script `handful` does."""
+
+    def run(*given: Any) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["handful", *map(str, given)])
+        monkeypatch.setenv("COLUMNS", "160")
+        code: Any = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+        made = capsys.readouterr()
+        return Ran(code, made.out, made.err)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures, a study file, and a store that a run of it wrote."""
+    folder = tmp_path_factory.mktemp("cli")
+    study = handful.read_study(write_study(folder))
+    result = handful.run(study, folder / "store", budget=None, engine="serial", device="cpu")
+    assert result.jobs == {"finished": 12, "failed": 0, "open": 0}
+    return folder
+
+
+def refused(made: Ran, *words: str) -> list[str]:
+    """The fault lines of a command that refused its input."""
+    assert made.code == 2, made.err
+    assert "Traceback" not in made.out + made.err
+    lines = made.err.splitlines()
+    assert lines
+    assert all(line.startswith("handful: ") for line in lines), made.err
+    for word in words:
+        assert any(word in line for line in lines), f"{word!r} is not in {lines}"
+    return lines
+
+
+# every command, end to end
+
+
+def test_looking_shows_classes_sizes_and_copies(handful_: Handful, folder: Path, tmp_path: Path) -> None:
+    made = handful_("look", folder / "pictures")
+    assert made.code == 0
+    assert all(re.search(rf"{name}\s+20\b", made.out) for name in NAMES)
+    assert "8x8 to 8x8 px" in made.out
+    told = json.loads(handful_("look", folder / "pictures", "--json").out)
+    assert [(one["name"], one["unassigned"]) for one in told["classes"]] == [(name, 20) for name in sorted(NAMES)]
+    assert told["num_pictures"] == 60
+    assert told["faults"] == []
+
+
+def test_looking_lists_what_cannot_be_read_and_does_not_stop(handful_: Handful, tmp_path: Path) -> None:
+    write_pictures(tmp_path)
+    (tmp_path / "zero" / "bad.png").write_text("no picture")
+    made = handful_("look", tmp_path)
+    assert made.code == 0
+    assert "cannot be read: zero/bad.png" in made.out
+    assert json.loads(handful_("look", tmp_path, "--json").out)["faults"][0]["path"] == "zero/bad.png"
+
+
+def test_a_run_prints_a_table_and_the_verdict(handful_: Handful, folder: Path) -> None:
+    made = handful_("run", folder / "study.toml", "-o", folder / "again", *HERE)
+    assert made.code == 0
+    assert re.search(r"^ *baseline +[01]\.\d{3}", made.out, re.MULTILINE)
+    assert re.search(r"^ *vae +[01]\.\d{3} +[+-]\d", made.out, re.MULTILINE)
+    assert "2 repeats; a verdict needs 5" in made.out
+    assert "2 arms, 2 repeats, 12 test pictures; no verdict: fewer than 5 repeats" in made.err
+    assert results(folder / "again") == results(folder / "store")
+    before = {path: path.stat().st_mtime_ns for path in (folder / "again" / "results").rglob("*")}
+    again = handful_("run", folder / "study.toml", "-o", folder / "again", *HERE)
+    assert again.out == made.out
+    assert {path: path.stat().st_mtime_ns for path in (folder / "again" / "results").rglob("*")} == before
+
+
+def test_options_stand_above_the_study_file(handful_: Handful, folder: Path, tmp_path: Path) -> None:
+    options = (
+        "--arms",
+        "baseline,augment",
+        "--repeats",
+        1,
+        "--seed",
+        5,
+        "--val-fraction",
+        0.3,
+        "--test-fraction",
+        0.25,
+    )
+    more = ("--image-size", 10, "--resize", "pad", "--reference", "augment", "--copies", "keep", "--long-tail", "9:4")
+    made = handful_("run", folder / "study.toml", "-o", tmp_path / "store", *options, *more, *HERE)
+    assert made.code == 0, made.err
+    study = handful.Result.of(handful.study.store.Store(tmp_path / "store")).study
+    assert [arm.name for arm in study.arms] == ["baseline", "augment"]
+    protocol = study.protocol
+    assert (protocol.repeats, protocol.seed, protocol.val_fraction, protocol.test_fraction) == (1, 5, 0.3, 0.25)
+    assert (protocol.reference, protocol.copies, protocol.long_tail) == ("augment", "keep", (9, 4))
+    assert (study.classifier.view.size, study.classifier.view.resize) == (10, "pad")
+    assert study.classifier.training.steps == 4
+
+
+def test_a_dry_run_lists_jobs_and_what_can_be_told_and_writes_nothing(
+    handful_: Handful, folder: Path, tmp_path: Path
+) -> None:
+    made = handful_("run", folder / "study.toml", "-o", tmp_path / "store", "--dry-run", *HERE)
+    assert made.code == 0, made.err
+    assert "12 jobs, 0 cached, 12 to run" in made.out
+    assert "no verdict: fewer than 5 repeats" in made.out
+    assert not (tmp_path / "store").exists()
+    before = {path: path.stat().st_mtime_ns for path in (folder / "store").rglob("*")}
+    made = handful_("run", folder / "study.toml", "-o", folder / "store", "--dry-run", "--repeats", 3, *HERE)
+    assert "18 jobs, 12 cached, 6 to run" in made.out
+    assert {path: path.stat().st_mtime_ns for path in (folder / "store").rglob("*")} == before
+
+
+def test_status_tells_how_far_a_study_is(handful_: Handful, folder: Path) -> None:
+    made = handful_("status", folder / "store")
+    assert made.code == 0
+    assert "12 jobs finished, 0 failed, 0 open" in made.out
+    assert "vae: 2 of 2 repeats" in made.out
+    told = json.loads(handful_("status", folder / "store", "--json").out)
+    assert told["jobs"] == {"finished": 12, "failed": 0, "open": 0}
+    assert told["failed"] == []
+    assert told["digest"] == handful.Result.of(handful.study.store.Store(folder / "store")).page["digest"]
+
+
+def test_the_report_is_one_file_and_its_numbers_are_the_result(handful_: Handful, folder: Path, tmp_path: Path) -> None:
+    made = handful_("report", folder / "store", "-o", tmp_path / "report.html")
+    assert made.code == 0, made.err
+    assert made.out.strip() == str(tmp_path / "report.html")
+    assert (tmp_path / "report.html").read_text(encoding="utf-8").lstrip().lower().startswith("<!doctype html>")
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+    told = json.loads(handful_("report", folder / "store", "--json").out)
+    assert told == handful.Result.of(handful.study.store.Store(folder / "store")).to_json()
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_store_and_an_exported_model_predict_the_same(handful_: Handful, folder: Path, tmp_path: Path) -> None:
+    made = handful_("export", folder / "store", "-o", tmp_path / "model", "--arm", "vae")
+    assert made.code == 0, made.err
+    assert not any(path.suffix in {".pkl", ".pt", ".pth", ".bin"} for path in (tmp_path / "model").rglob("*"))
+    new = folder / "pictures" / "one"
+    one = handful_("predict", folder / "store", new, "-o", tmp_path / "a.csv", "--arm", "vae", "--device", "cpu")
+    other = handful_("predict", tmp_path / "model", new, "-o", tmp_path / "b.csv", "--device", "cpu")
+    assert (one.code, other.code) == (0, 0)
+    assert "20 pictures, arm vae" in one.err
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+    rows = table(tmp_path / "a.csv")
+    assert list(rows[0]) == ["file", "class", *sorted(NAMES)]
+    assert [row["file"] for row in rows] == sorted(path.name for path in new.iterdir())
+    classifier = handful.load_classifier(tmp_path / "model")
+    source = handful.open_source(folder / "pictures")
+    images = handful.load(source, classifier.recipe.view).of_class(source.class_names.index("one"))
+    probs = classifier.predict_proba(images)
+    read = np.array([[float(row[name]) for name in sorted(NAMES)] for row in rows])
+    np.testing.assert_allclose(read, probs, atol=1e-6)
+    assert [row["class"] for row in rows] == [classifier.class_names[label] for label in probs.argmax(axis=1)]
+
+
+def test_one_picture_can_be_predicted(handful_: Handful, folder: Path, tmp_path: Path) -> None:
+    picture = next((folder / "pictures" / "two").iterdir())
+    made = handful_("predict", folder / "store", picture, "-o", tmp_path / "one.csv")
+    assert made.code == 0, made.err
+    assert [row["file"] for row in table(tmp_path / "one.csv")] == [picture.name]
+
+
+def test_a_failed_job_is_told_and_the_exit_code_is_1(handful_: Handful, tmp_path: Path) -> None:
+    write_pictures(tmp_path / "pictures", 12, 12, 3)
+    (tmp_path / "study.toml").write_text(
+        STUDY_FILE.replace('"baseline",', '"baseline", "interpolate",').replace("repeats = 2", "repeats = 1")
+    )
+    made = handful_("run", tmp_path / "study.toml", "-o", tmp_path / "store", *HERE)
+    assert made.code == 1
+    assert "1 jobs failed; `handful status" in made.err
+    assert re.search(r"^ *vae +[01]\.\d{3}", made.out, re.MULTILINE)
+    status = handful_("status", tmp_path / "store")
+    assert "2 open" in status.out
+    assert "DataError: class 'two' has 1 training picture" in status.out
+    assert "Traceback (most recent call last)" in status.out
+    assert json.loads(handful_("status", tmp_path / "store", "--json").out)["failed"][0]["arm"] == "interpolate"
+
+
+# wrong inputs
+
+
+def empty(folder: Path) -> None:
+    folder.mkdir()
+
+
+def one_class(folder: Path) -> None:
+    write_pictures(folder, 9)
+
+
+def one_picture(folder: Path) -> None:
+    write_pictures(folder, 9, 9, 1)
+
+
+def truncated(folder: Path) -> None:
+    write_pictures(folder)
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    for number in range(2):
+        place = folder / "one" / f"cut{number}.jpg"
+        Image.fromarray(noise).save(place)
+        place.write_bytes(place.read_bytes()[:900])
+
+
+def text_as_picture(folder: Path) -> None:
+    write_pictures(folder)
+    (folder / "two" / "notes.png").write_text("call the lab")
+
+
+def empty_class(folder: Path) -> None:
+    write_pictures(folder)
+    (folder / "three").mkdir()
+
+
+def missing(folder: Path) -> None:
+    pass
+
+
+def not_pictures(folder: Path) -> None:
+    folder.write_text("hello")
+
+
+@pytest.mark.parametrize(
+    ("make", "faults"),
+    [
+        (empty, ["no pictures; expected class folders"]),
+        (one_class, ["one class only ('zero'); add a folder for another class"]),
+        (one_picture, ["class 'two': 1 pictures to draw train, val, test from, 3 needed; add at least 2"]),
+        (truncated, ["one/cut0.jpg: cannot be decoded", "one/cut1.jpg: cannot be decoded"]),
+        (text_as_picture, ["two/notes.png: not a picture of a known format; replace or remove it, or use --skip"]),
+        (empty_class, ["three: an empty class folder; add its pictures or remove it"]),
+        (missing, ["no such file or folder"]),
+        (not_pictures, ["not a kind of file that holds a set of pictures"]),
+    ],
+)
+def test_pictures_that_cannot_be_used_are_refused_and_nothing_is_written(
+    handful_: Handful, tmp_path: Path, make: Callable[[Path], None], faults: list[str]
+) -> None:
+    make(tmp_path / "pictures")
+    for more in ((), ("--dry-run",)):
+        made = handful_("run", tmp_path / "pictures", "-o", tmp_path / "store", *HERE, *more)
+        assert len(refused(made, *faults)) == len(faults)
+        assert not (tmp_path / "store").exists()
+
+
+def test_looking_at_nothing_is_refused(handful_: Handful, tmp_path: Path) -> None:
+    refused(handful_("look", tmp_path / "nowhere"), "nowhere: no such file or folder")
+
+
+def test_unreadable_pictures_can_be_left_out_and_are_counted(handful_: Handful, tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text(STUDY_FILE.replace("repeats = 2", "repeats = 1"))
+    truncated(tmp_path / "pictures")
+    refused(handful_("run", tmp_path / "study.toml", "-o", tmp_path / "store", *HERE), "cut0.jpg", "cut1.jpg")
+    made = handful_("run", tmp_path / "study.toml", "-o", tmp_path / "store", "--skip-unreadable", *HERE)
+    assert made.code == 0, made.err
+    page = handful.Result.of(handful.study.store.Store(tmp_path / "store")).page
+    assert [path for path, _ in page["source"]["unreadable"]] == ["one/cut0.jpg", "one/cut1.jpg"]
+    assert page["source"]["num"] == 60
+    assert "one/cut0.jpg" in made.err
+    assert "one/cut1.jpg" in made.err
+
+
+@pytest.mark.parametrize(
+    ("change", "faults"),
+    [
+        (("repeats", "repeets"), ["unknown key 'repeets'; did you mean 'repeats'?"]),
+        (("network", "netwrk"), ["unknown key 'netwrk'; did you mean 'network'?"]),
+        (("arms", "arns"), ["unknown key 'arns'; did you mean 'arms'?"]),
+        (("repeats = 2", "repeats = 'two'"), ["repeats: Input should be a valid integer, got 'two'"]),
+        (("repeats = 2", "repeats = 0"), ["greater than or equal to 1, got 0"]),
+        (('"baseline"', '"basline"'), ["unknown arm 'basline'; did you mean 'baseline'?"]),
+        (('kind = "cnn"', 'kind = "cnm"'), ["unknown classifier 'cnm'; did you mean 'cnn'?"]),
+        (("source", "sauce"), ["unknown key 'sauce'; did you mean 'source'?", "source: Field required"]),
+        (('"pictures"', '"pictuers"'), ["pictuers: no such file or folder"]),
+        (("[protocol]", "[protocol"), ["not a TOML file: Expected ']'"]),
+    ],
+)
+def test_a_study_file_with_a_fault_is_refused_and_nothing_is_written(
+    handful_: Handful, tmp_path: Path, change: tuple[str, str], faults: list[str]
+) -> None:
+    path = write_study(tmp_path, STUDY_FILE.replace(*change))
+    made = handful_("run", path, "-o", tmp_path / "store", *HERE)
+    assert len(refused(made, *faults)) == len(faults), made.err
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        (("--long-tail", "x"), "--long-tail 'x': expected LARGEST:SMALLEST, two whole numbers such as 78:8"),
+        (("--long-tail", "3:8"), "the first number is the largest class"),
+        (("--long-tail", "500:8"), "asked for by the long tail 500:8"),
+        (("--arms", "baseline,vea"), "unknown arm 'vea'; did you mean 'vae'?"),
+        (("--arms", ""), "no arms"),
+        (("--reference", "augment"), "unknown reference arm 'augment'"),
+        (("--engine", "lokal"), "unknown engine 'lokal'; did you mean 'local'? (allowed: serial, local)"),
+        (("--device", "tpu"), "device 'tpu' is not on this machine (here: auto, cpu"),
+        (("--resize", "strech"), "got 'strech'"),
+        (("--copies", "twice"), "got 'twice'"),
+        (("--image-size", "2"), "got 2"),
+        (("--repeats", "0"), "got 0"),
+        (("--seed", "-1"), "got -1"),
+        (("--val-fraction", "0.6", "--test-fraction", "0.6"), "leave nothing to train on"),
+        (("--test-fraction", "1.5"), "got 1.5"),
+    ],
+)
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+def test_an_option_with_a_fault_is_refused_and_nothing_is_written(
+    handful_: Handful, folder: Path, tmp_path: Path, options: tuple[str, ...], fault: str, dry: tuple[str, ...]
+) -> None:
+    made = handful_("run", folder / "study.toml", "-o", tmp_path / "store", *HERE, *options, *dry)
+    assert len(refused(made, fault)) >= 1
+    assert not (tmp_path / "store").exists()
+
+
+def test_an_output_that_is_no_store_is_refused_and_not_touched(handful_: Handful, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.tex").write_text("mine")
+    refused(handful_("run", folder / "study.toml", "-o", tmp_path / "file", *HERE), "file: is a file; a store is a")
+    refused(handful_("run", folder / "study.toml", "-o", tmp_path / "thesis", *HERE), "is not empty and not a store")
+    made = handful_("run", folder / "study.toml", "-o", tmp_path / "file" / "store", *HERE)
+    refused(made, "file")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["chapter.tex", "file", "thesis"]
+    assert (tmp_path / "file").read_text() == (tmp_path / "thesis" / "chapter.tex").read_text() == "mine"
+
+
+@pytest.mark.parametrize("command", ["status", "report", "export"])
+def test_a_folder_without_a_store_is_refused(handful_: Handful, tmp_path: Path, command: str) -> None:
+    output = () if command == "status" else ("-o", tmp_path / "out")
+    made = handful_(command, tmp_path / "nowhere", *output)
+    refused(made, f"{tmp_path}/nowhere: no store here; `handful run PICTURES -o {tmp_path}/nowhere` makes one")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_predictions_without_a_model_or_of_no_pictures_are_refused(
+    handful_: Handful, folder: Path, tmp_path: Path
+) -> None:
+    output = ("-o", tmp_path / "out.csv")
+    refused(handful_("predict", tmp_path, folder / "pictures", *output), "no classifier here")
+    refused(handful_("predict", folder / "store", tmp_path / "nowhere", *output), "no such file or folder")
+    refused(handful_("predict", folder / "store", tmp_path, *output), "no pictures")
+    refused(handful_("predict", folder / "store", folder / "pictures", "--arm", "vea", *output), "unknown arm 'vea'")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_pictures_to_predict_that_cannot_be_read_are_all_listed(
+    handful_: Handful, folder: Path, tmp_path: Path
+) -> None:
+    truncated(tmp_path / "new")
+    output = tmp_path / "out.csv"
+    made = handful_("predict", folder / "store", tmp_path / "new", "-o", output)
+    assert len(refused(made, "cut0.jpg", "cut1.jpg")) == 2
+    assert not output.exists()
+    made = handful_("predict", folder / "store", tmp_path / "new", "-o", output, "--skip-unreadable")
+    assert made.code == 0
+    assert "left out one/cut0.jpg" in made.err
+    assert len(table(output)) == 60
+
+
+def test_an_export_does_not_replace_a_folder_that_is_no_model(handful_: Handful, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.tex").write_text("mine")
+    refused(handful_("export", folder / "store", "-o", tmp_path / "thesis"), "is there and is not a model")
+    assert [path.name for path in (tmp_path / "thesis").iterdir()] == ["chapter.tex"]
+    refused(handful_("export", folder / "store", "-o", tmp_path / "model", "--arm", "vea"), "did you mean 'vae'?")
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_bug_keeps_its_traceback(handful_: Handful, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(store: Path) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("handful.cli._result", broken)
+    with pytest.raises(RuntimeError, match="a bug"):
+        handful_("status", folder / "store")
+
+
+# help
+
+
+def test_the_options_of_run_are_these() -> None:
+    command = typer.main.get_command(app).commands["run"]  # type: ignore[attr-defined]
+    options = [option for option in command.params if option.param_type_name == "option"]
+    assert [option.opts[0] for option in options] == RUN_OPTIONS
+    assert set(typer.main.get_command(app).commands) == set(COMMANDS)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_of_a_command_has_its_help(handful_: Handful, command: str) -> None:
+    made = handful_(command, "--help")
+    assert made.code == 0
+    for parameter in typer.main.get_command(app).commands[command].params:  # type: ignore[attr-defined]
+        assert parameter.help or parameter.name == "help", parameter.name
+        if parameter.param_type_name == "option":
+            assert parameter.opts[0] in made.out
+
+
+def test_help_and_version_load_nothing_heavy() -> None:
+    heavy = ["torch", "torchvision", "sklearn", "scipy", "matplotlib"]
+    code = (
+        "import sys\nfrom handful.cli import main\n"
+        "for given in (['--help'], ['run', '--help'], ['--version']):\n"
+        "    sys.argv = ['handful', *given]\n"
+        "    try:\n        main()\n    except SystemExit as end:\n        assert not end.code\n"
+        f"print('LOADED', *sorted({{name.partition('.')[0] for name in sys.modules}} & set({heavy})))"
+    )
+    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    lines = made.stdout.splitlines()
+    assert lines[-1] == "LOADED"
+    assert lines[-2] == handful.__version__
+    assert all(command in made.stdout for command in COMMANDS)
+
+
+def test_the_module_is_the_command(tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "handful", "run", str(tmp_path / "nowhere"), "-o", str(tmp_path / "store")]
+    made = subprocess.run(argv, capture_output=True, text=True, check=False)
+    refused(Ran(made.returncode, made.stdout, made.stderr), "nowhere: no such file or folder")
+    assert list(tmp_path.iterdir()) == []
