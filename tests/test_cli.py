@@ -34,6 +34,12 @@ RUN_OPTIONS = [
     "--test-fraction",
     "--copies",
     "--long-tail",
+    "--folds",
+    "--train-per-class",
+    "--groups",
+    "--regions",
+    "--splits-from",
+    "--save-splits",
     "--budget",
     "--engine",
     "--workers",
@@ -286,7 +292,7 @@ def not_pictures(folder: Path) -> None:
     ("make", "faults"),
     [
         (empty, ["no pictures; expected class folders"]),
-        (one_class, ["one class only ('zero'); add a folder for another class"]),
+        (one_class, ["one class only ('zero'); add pictures of another class"]),
         (one_picture, ["class 'two': 1 pictures to draw train, val, test from, 3 needed; add at least 2"]),
         (truncated, ["one/cut0.jpg: cannot be decoded", "one/cut1.jpg: cannot be decoded"]),
         (text_as_picture, ["two/notes.png: not a picture of a known format; replace or remove it, or use --skip"]),
@@ -479,3 +485,34 @@ def test_the_module_is_the_command(tmp_path: Path) -> None:
     made = subprocess.run(argv, capture_output=True, text=True, check=False)
     refused(Ran(made.returncode, made.stdout, made.stderr), "nowhere: no such file or folder")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_folds_are_saved_and_used_again(handful_: Handful, folder: Path, tmp_path: Path) -> None:
+    saved, options = tmp_path / "splits.json", ("--arms", "baseline", "--folds", 2, "--repeats", 2, "--groups", "none")
+    made = handful_("run", folder / "study.toml", "-o", tmp_path / "a", *options, "--save-splits", saved, *HERE)
+    assert made.code == 0, made.err
+    first = handful.Result.of(handful.study.store.Store(tmp_path / "a"))
+    assert (first.protocol.folds, first.protocol.groups) == (2, "none")
+    made = handful_(
+        "run", folder / "study.toml", "-o", tmp_path / "b", "--arms", "baseline", "--splits-from", saved, *HERE
+    )
+    assert made.code == 0, made.err
+    second = handful.Result.of(handful.study.store.Store(tmp_path / "b"))
+    assert [split["digest"] for split in second.page["splits"]] == [split["digest"] for split in first.page["splits"]]
+
+
+def test_training_pictures_per_class(handful_: Handful, folder: Path, tmp_path: Path) -> None:
+    options = ("--arms", "baseline", "--train-per-class", 2, "--repeats", 1)
+    made = handful_("run", folder / "study.toml", "-o", tmp_path / "store", *options, *HERE)
+    assert made.code == 0, made.err
+    result = handful.Result.of(handful.study.store.Store(tmp_path / "store"))
+    assert {row["train"] for row in result.classes} == {2}
+
+
+def test_a_dry_run_shows_the_balance_of_every_treatment(handful_: Handful, folder: Path, tmp_path: Path) -> None:
+    options = ("--arms", "baseline,vae,undersample", "--long-tail", "9:4", "--dry-run")
+    made = handful_("run", folder / "study.toml", "-o", tmp_path / "store", *options, *HERE)
+    assert made.code == 0, made.err
+    assert "training pictures of the first repeat" in made.out
+    assert re.search(r"class +real +vae +undersample", made.out)
+    assert not (tmp_path / "store").exists()

@@ -28,7 +28,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Pictures = Annotated[str, typer.Argument(help="Folder of class folders, .zip, .tar.gz, .npz, IDX folder, or 'digits'.")]
+Pictures = Annotated[
+    str, typer.Argument(help="Folder of class folders, .zip, .tar.gz, .npz, .csv, .parquet, torchvision:NAME, digits.")
+]
 StorePath = Annotated[Path, typer.Argument(help="Folder that `handful run -o` wrote.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")]
 SkipUnreadable = Annotated[bool, typer.Option(help="Leave out files that cannot be read, and list them.")]
@@ -87,6 +89,12 @@ def run(
     test_fraction: Annotated[float | None, typer.Option(help="Share drawn for test where none is given [0.2].")] = None,
     copies: Annotated[str | None, typer.Option(help="once: identical pictures are one; keep: a flaw [once].")] = None,
     long_tail: Annotated[str | None, typer.Option(help="Thin the training part, e.g. 78:8.")] = None,
+    folds: Annotated[int | None, typer.Option(help="Stratified k-fold instead of a drawn test part.")] = None,
+    train_per_class: Annotated[int | None, typer.Option(help="Training pictures kept of each class.")] = None,
+    groups: Annotated[str | None, typer.Option(help="Kept in one part: given, near-copies or none [given].")] = None,
+    regions: Annotated[Path | None, typer.Option(help="CSV of boxes to cut out: path,x0,y0,x1,y1.")] = None,
+    splits_from: Annotated[Path | None, typer.Option(help="Use the splits saved in this file.")] = None,
+    save_splits: Annotated[Path | None, typer.Option(help="Write the splits into this file.")] = None,
     budget: Annotated[
         float | None, typer.Option(help="Minutes; what the study leaves open is fitted in. 0: no limit [60].")
     ] = None,
@@ -99,6 +107,7 @@ def run(
     ] = False,
 ) -> None:
     """Run a study: try treatments on the same splits, and say what helps."""
+    from handful.data.split_file import write_splits
     from handful.show import print_plan, print_result, progress_bar
     from handful.study.plan import make_plan
     from handful.study.run import DEFAULT_BUDGET
@@ -113,19 +122,28 @@ def run(
         "test_fraction": test_fraction,
         "copies": copies,
         "long_tail": _long_tail(long_tail),
+        "folds": folds,
+        "train_per_class": train_per_class,
+        "groups": groups,
     }
     study = _study(
         pictures,
         {name: value for name, value in protocol.items() if value is not None},
         {
             name: value
-            for name, value in {"arms": arms, "image_size": image_size, "resize": resize}.items()
+            for name, value in {
+                "arms": arms,
+                "image_size": image_size,
+                "resize": resize,
+                "regions": None if regions is None else str(regions),
+                "splits_from": None if splits_from is None else str(splits_from),
+            }.items()
             if value is not None
         }
         | ({"skip_unreadable": True} if skip_unreadable else {}),
     )
     minutes = DEFAULT_BUDGET if budget is None else budget or None
-    how: dict[str, Any] = {"workers": workers, "device": device}
+    how: dict[str, Any] = {"workers": workers, "device": device, "save_splits": save_splits}
     if dry_run:
         from handful.study.engines import check_engine, default_workers, pick_device
 
@@ -134,6 +152,8 @@ def run(
         num = workers or default_workers(where)
         kept = Store(store)
         plan = make_plan(study, kept, budget=minutes, workers=num, device=where, timed=True, say=_say)
+        if save_splits is not None:
+            write_splits(save_splits, list(plan.splits.values()), plan.source)
         print_plan(plan, kept, num)
         return
     with progress_bar() as progress:

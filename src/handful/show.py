@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from handful.data.balance import balance_table
 from handful.data.files import shown
 from handful.report.look_lines import drift_lines, lines
 from handful.study.estimate import disk, why_open
@@ -77,6 +79,7 @@ def print_plan(plan: Plan, store: Store, workers: int) -> None:
         repeats = ", ".join(str(job.repeat) for job in jobs)
         table.add_row(stage, escape(arm), repeats, state, f"{each:.1f}" if state == "open" else "", why)
     console.print(table)
+    _print_balance(plan, console)
     count = Counter(store.has(job.key) for job in plan.jobs)
     for cut in plan.cuts:
         console.print(f"to fit the budget: {cut}", markup=False)
@@ -86,6 +89,25 @@ def print_plan(plan: Plan, store: Store, workers: int) -> None:
         f"minutes on {workers} workers, {disk(plan, store) / 1e6:.0f} MB on disk",
         highlight=False,
     )
+
+
+def _print_balance(plan: Plan, console: Console) -> None:
+    """Print the training pictures of each class before and after every treatment that changes their number."""
+    names, rows = plan.source.class_names, plan.split(plan.study.arms[0].name, 0).train
+    counts = np.bincount(plan.source.labels[rows], minlength=len(names))
+    tables = {arm.name: balance_table(counts, arm, names) for arm in plan.study.arms}
+    changing = {name: table for name, table in tables.items() if any(row.after != row.real for row in table)}
+    if not changing:
+        return
+    shape = Table(
+        title="training pictures: real, then kept + made", box=None, header_style="bold", title_justify="left"
+    )
+    for column in ("class", "real", *changing):
+        shape.add_column(escape(column), justify="left" if column == "class" else "right")
+    for place, name in enumerate(names):
+        cells = (f"{table[place].kept} + {table[place].synthetic}" for table in changing.values())
+        shape.add_row(escape(shown(name)), str(counts[place]), *cells)
+    console.print(shape)
 
 
 def _grouped(plan: Plan, store: Store) -> dict[tuple[str, str, str, str], list[Job]]:

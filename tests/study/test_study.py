@@ -44,10 +44,10 @@ def faults_of(make: Any) -> tuple[str, ...]:
 # arms
 
 
-def test_the_default_arms_are_the_whole_table() -> None:
+def test_the_default_arms_are_the_first_six_of_the_table() -> None:
     names = ["baseline", "class-weights", "oversample", "augment", "interpolate", "vae"]
     plan = plan_of(Study(digits()))
-    assert [arm.name for arm in plan.study.arms] == names == list(ARMS)
+    assert [arm.name for arm in plan.study.arms] == names == list(ARMS)[:6]
     assert plan.repeats == 10
     assert plan.study.protocol.reference == "baseline"
     assert plan.study.classifier.view == View(size=8, channels=1)
@@ -88,7 +88,7 @@ def test_every_unknown_arm_is_named_with_the_nearest_one() -> None:
         ({"real": False, "fill_to": 9}, "fill_to, real=False needs a generator"),
         ({"selection": BestSSIM()}, "selection needs a generator"),
         ({"judged_by": "reconstruction"}, "judged_by='reconstruction' needs a generator"),
-        ({"generator": VAE(), "add": 5, "fill_to": 9}, "fill_to and add are two rules for one amount"),
+        ({"generator": VAE(), "add": 5, "fill_to": 9}, "fill_to and add are 2 rules for one amount"),
         ({"generator": "vaee"}, "unknown generator 'vaee'; did you mean 'vae'?"),
         ({"balnce": "oversample"}, "unknown key 'balnce'; did you mean 'balance'?"),
         ({"generator": VAE(), "add": 0}, "greater than or equal to 1, got 0"),

@@ -73,13 +73,6 @@ def _level(fill_to: int | str | None) -> str:
 def protocol_facts(result: Result) -> tuple[Fact, ...]:
     """Return the protocol, a line each."""
     protocol, study = result.protocol, result.study
-    given = result.page["design"] == "given"
-    parts = (
-        "the test part the source gives"
-        if given
-        else f"drawn by class: {_percent(protocol.val_fraction)} validation, {_percent(protocol.test_fraction)} test, "
-        "the rest training"
-    )
     view = study.view(study.classifier.view)
     training = getattr(study.classifier, "training", None)
     facts = [
@@ -87,7 +80,13 @@ def protocol_facts(result: Result) -> tuple[Fact, ...]:
         Fact("reference arm", shown(protocol.reference)),
         Fact("margin that matters", f"{100 * protocol.margin:g} points"),
         Fact("repeats", str(protocol.repeats)),
-        Fact("split", parts),
+        Fact("split", _split_words(result)),
+        Fact(
+            "kept in one part", {"given": "the groups the source names", "near-copies": "near copies"}[protocol.groups]
+        )
+        if protocol.groups != "none"
+        else Fact("kept in one part", "nothing"),
+        Fact("training pictures per class", str(protocol.train_per_class or "all")),
         Fact("drawn anew in each repeat", ", ".join(protocol.vary)),
         Fact("copies of one picture", "counted once" if protocol.copies == "once" else "kept (a flaw)"),
         Fact("long tail", "; ".join(_tail(protocol.long_tail)) or "as it is"),
@@ -96,9 +95,23 @@ def protocol_facts(result: Result) -> tuple[Fact, ...]:
         Fact("flaws", "; ".join(f"{flaw} ({INFLATED[flaw]})" for flaw in protocol.all_flaws) or "none"),
     ]
     if training is not None:
+        place = [fact.name for fact in facts].index("seed")
         length = f"{training.epochs} epochs" if training.epochs else f"{training.steps} optimizer steps"
-        facts.insert(9, Fact("budget of every classifier", f"{length}, {training.batch_size} pictures each"))
+        facts.insert(place, Fact("budget of every classifier", f"{length}, {training.batch_size} pictures each"))
     return tuple(facts)
+
+
+def _split_words(result: Result) -> str:
+    """How the parts were come by."""
+    protocol, study = result.protocol, result.study
+    if study.splits is not None:
+        return "read from a file of saved splits"
+    if result.page["design"] == "given":
+        return "the test part the source gives"
+    val = f"{_percent(protocol.val_fraction)} validation"
+    if protocol.folds is not None:
+        return f"stratified {protocol.folds}-fold, each fold the test part of one repeat; {val}, the rest training"
+    return f"drawn by class: {val}, {_percent(protocol.test_fraction)} test, the rest training"
 
 
 def _percent(fraction: float) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from handful.data.images import View
 from handful.data.load import load
 from handful.data.source import Source
+from handful.data.split_file import write_splits
 from handful.study import engines
 from handful.study.plan import Plan, found, keep_choices, make_plan
 from handful.study.result import Result
@@ -40,6 +41,7 @@ def run(
     engine: str = "local",
     workers: int | None = None,
     device: str = "auto",
+    save_splits: Path | None = None,
     say: Callable[[str], None] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Result:
@@ -52,6 +54,7 @@ def run(
         engine: `local` (processes on this machine) or `serial`; the results are the same.
         workers: processes; None: what suits this machine.
         device: `auto`, `cpu`, `cuda`.
+        save_splits: file to write the splits into, for `Study.splits_from` of another study.
         say: told in words what was found and decided.
         progress: called after every job.
 
@@ -69,6 +72,8 @@ def run(
         say(f"to fit the budget of {budget:g} minutes: {cut}")
     say(resolution(plan))
     put_inputs(plan, kept)
+    if save_splits is not None:
+        write_splits(save_splits, list(plan.splits.values()), plan.source)
     keep_choices(study, plan, kept, budget)
     kept.set_study(plan.study.digest(), page_of(plan))
     watch = Watch(plan, kept, workers, progress)
