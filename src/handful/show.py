@@ -99,9 +99,8 @@ def _print_balance(plan: Plan, console: Console) -> None:
     changing = {name: table for name, table in tables.items() if any(row.after != row.real for row in table)}
     if not changing:
         return
-    shape = Table(
-        title="training pictures: real, then kept + made", box=None, header_style="bold", title_justify="left"
-    )
+    console.print("training pictures of the first repeat: real ones, then kept + made under each treatment")
+    shape = Table(box=None, header_style="bold")
     for column in ("class", "real", *changing):
         shape.add_column(escape(column), justify="left" if column == "class" else "right")
     for place, name in enumerate(names):
