@@ -27,7 +27,7 @@ HOSTILE = '<b>&"x'
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two classes, one with a name that is markup; a copy across parts, an identical picture in both classes, faults."""
+    """Two classes, one with a name that is markup; a copy across parts, a picture in both classes, faults."""
     root, stream = tmp_path_factory.mktemp("set"), np.random.default_rng(0)
     for name in (HOSTILE, "plain"):
         for part, num in (("train", 12), ("test", 3)):
