@@ -9,7 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handful.data.copies import find_copies
+from handful.data.distortion import MEASURES, distortion
+from handful.data.images import View
 from handful.data.source import Source
+
+SQUARE = 64  # px, the view that the effect of resizing is told for
 
 
 @dataclass(frozen=True)
@@ -23,12 +27,15 @@ class Profile:
         imbalance_ratio: largest over smallest class among pictures outside the given val and test parts, at least 1;
             None where a class has none there.
         sizes: min, median and max of width, height and aspect (width / height).
+        resize: for each policy what it does to these pictures at SQUARE px, see `distortion`: `measure` in words,
+            median, p90, max, undistorted_fraction, enlarged_fraction.
         colours: how many pictures are grey and how many RGB.
         copies: `exact` files that repeat an earlier one, `across_parts` groups in more than one part, `groups` of ids,
             and `left_out` copies that were left out before.
         conflicts: groups of ids: identical pictures with different labels.
         faults: pictures that cannot be read.
         ignored: files that are no pictures of a class.
+        notes: what else reading the source has to say.
     """
 
     name: str
@@ -36,11 +43,13 @@ class Profile:
     classes: tuple[dict[str, Any], ...]
     imbalance_ratio: float | None
     sizes: dict[str, dict[str, float]]
+    resize: dict[str, dict[str, Any]]
     colours: dict[str, int]
     copies: dict[str, Any]
     conflicts: tuple[tuple[str, ...], ...]
     faults: tuple[dict[str, str], ...]
     ignored: tuple[str, ...]
+    notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return every field as JSON values."""
@@ -56,6 +65,7 @@ def profile(source: Source) -> Profile:
         classes=tuple(_classes(source)),
         imbalance_ratio=_imbalance(source),
         sizes=_sizes(source.sizes),
+        resize=_resize(source.sizes),
         colours={"grey": int(source.grey.sum()), "rgb": int((~source.grey).sum())},
         copies={
             "exact": copies.num_repeats,
@@ -66,6 +76,7 @@ def profile(source: Source) -> Profile:
         conflicts=tuple(tuple(source.ids[row] for row in rows) for rows in copies.conflicts),
         faults=tuple({"path": path, "why": why} for path, why in source.unreadable),
         ignored=source.ignored,
+        notes=source.notes,
     )
 
 
@@ -87,6 +98,11 @@ def _imbalance(source: Source) -> float | None:
     pool = np.isin(np.asarray(source.parts, dtype=np.str_), ["", "train"])
     counts = np.bincount(source.labels[pool], minlength=source.num_classes)
     return float(counts.max() / counts.min()) if counts.min() else None
+
+
+def _resize(sizes: NDArray[np.int64]) -> dict[str, dict[str, Any]]:
+    views = [View(size=SQUARE, resize=policy) for policy in MEASURES]
+    return {made.resize: {"measure": made.measure, **made.summary()} for made in (distortion(sizes, v) for v in views)}
 
 
 def _sizes(sizes: NDArray[np.int64]) -> dict[str, dict[str, float]]:

@@ -185,6 +185,10 @@ def _facts(told: dict[str, Any]) -> Iterator[Line]:
         f"sizes: {width['min']:.0f}x{height['min']:.0f} to {width['max']:.0f}x{height['max']:.0f} px, "
         f"median {width['median']:.0f}x{height['median']:.0f}; {colours['grey']} grey, {colours['rgb']} in colour",
     )
+    made = {policy: told["resize"][policy] for policy in ("stretch", "crop", "pad")}
+    words = (f"{policy}: {one['measure']} {one['median']:.2f}, worst {one['max']:.2f}" for policy, one in made.items())
+    yield Line("fact", f"made square (median): {'; '.join(words)}")
+    yield from (Line("fact", note) for note in told["notes"])
     seen = told["channels"]
     of = {"train": "training part", "all": "all pictures, as no part is given"}[seen["part"]]
     numbers = ", ".join(
