@@ -12,7 +12,7 @@ from handful.config import digest_of
 from handful.data import decode as decoding
 from handful.data.cache import cache_dir, keep, recall
 from handful.data.files import shown
-from handful.data.near import VIEW, clusters, hashes, luma, near_pairs
+from handful.data.near import VIEW, clusters, correlations, hashes, luma, near_pairs
 from handful.data.source import Source, capped
 from handful.errors import DataError
 from handful.rng import numpy_rng
@@ -169,18 +169,7 @@ def _near(source: Source, max_bits: int, min_correlation: float) -> NDArray[np.i
     for label in range(source.num_classes):
         rows = np.flatnonzero((source.labels == label) & (found != 0))
         pairs = np.concatenate([pairs, rows[near_pairs(found[rows], max_bits)]])
-    kept = [pairs[:0]]
-    for start in range(0, len(pairs), 4096):
-        block = pairs[start : start + 4096]
-        one, other = (_standard(small[block[:, side]]) for side in (0, 1))
-        kept.append(block[(one * other).mean(axis=(1, 2)) >= min_correlation])
-    return np.concatenate(kept)
-
-
-def _standard(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
-    centred = grey.astype(np.float32) - grey.mean(axis=(1, 2), keepdims=True, dtype=np.float32)
-    scaled: NDArray[np.float32] = centred / np.maximum(centred.std(axis=(1, 2), keepdims=True), 1e-6)
-    return scaled
+    return pairs[correlations(small[:, None], pairs) >= min_correlation]
 
 
 def _given(source: Source) -> NDArray[np.int64]:

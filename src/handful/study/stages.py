@@ -320,10 +320,10 @@ def predict_test(spec: dict[str, Any], inputs: Inputs, store: Store, how: How, f
     """Predict the test part: real pictures that nothing was fitted to."""
     classifier = load_classifier(store.folder(inputs["classifier"]))
     split = Split(**store.arrays(inputs["split"]))
-    test = get_images(store, inputs["images"]).take(split.test)
+    images = get_images(store, inputs["images"])
+    test = images.take(split.test)
     if "copies-across-parts" not in spec["flaws"]:
-        train = get_images(store, inputs["images"]).take(split.train)
-        require_unseen(test, frozenset(train.origin.content.tolist()), "test")
+        require_unseen(test, frozenset(images.origin.take(split.train).content.tolist()), "test")
     probs = evaluate(classifier, test, flaws=spec["flaws"], device=how.device)
     save_arrays(folder / "arrays.npz", rows=split.test, labels=test.labels, probs=probs)
     return {}
