@@ -236,11 +236,3 @@ def test_a_set_that_is_not_there_names_the_folder_and_the_files(datasets: Path, 
 
 def test_a_name_that_torchvision_does_not_have(datasets: Path) -> None:
     assert "unknown torchvision data set 'CIFAR1'; did you mean 'CIFAR10'?" in faults_of("torchvision:CIFAR1")[0]
-
-
-def test_without_torchvision_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    def absent(name: str) -> None:
-        raise ImportError(name)
-
-    monkeypatch.setattr("handful.data.torchvision_sets.import_module", absent)
-    assert "pip install 'handful[torchvision]'" in faults_of("torchvision:MNIST")[0]

@@ -78,17 +78,12 @@ def torchvision_set(name: str) -> Sets:
         name: a key of `SETS`.
 
     Raises:
-        DataError: an unknown name; torchvision is not installed; the set is not there and cannot be downloaded, with
+        DataError: an unknown name; the set is not there and cannot be downloaded, with
             the folder and the files to put there.
     """
     if name not in SETS:
         raise DataError(unknown("torchvision data set", name, SETS))
-    try:
-        torchvision = import_module("torchvision")
-    except ImportError:
-        raise DataError(
-            f"torchvision:{name} needs torchvision; install it: pip install 'handful[torchvision]'"
-        ) from None
+    torchvision = import_module("torchvision")
     row = SETS[name]
     kind = getattr(torchvision.datasets, name)
     made = {part: _made(kind, name, dict(arguments)) for part, arguments in row.parts.items()}
