@@ -29,7 +29,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-from handful.data.augment import Augmentation, Draws
+from handful.data.augment import Augmentation
+from handful.data.draws import Draws
 
 SIZE, BATCH = 64, 128
 Contender = Callable[[int], torch.Tensor]

@@ -2,6 +2,8 @@
 
     python benchmarks/verdict_simulation.py --studies 2000 --seed 1 --output docs/verdict_simulation.md
 
+With --folds only the studies of k-fold test parts are simulated, and their section of the output is written anew.
+
 Probit model: arm a is right on picture j of class c in repeat r where
     theta_ac + alpha u_j + tau_a h_aj + lambda g_ar + e_ajr > 0,    u, h, g, e standard normal.
 u is the difficulty of the picture, shared by the arms; h what the treatment changes at this picture; g the luck of the
@@ -15,6 +17,7 @@ import argparse
 import itertools
 import shlex
 import sys
+import textwrap
 import time
 from collections import defaultdict
 from collections.abc import Iterable
@@ -39,6 +42,8 @@ Tally = dict[tuple[str, str], list[int]]  # (score, procedure) => [studies, clai
 NUM_CLASSES = 10
 ACCURACY = np.linspace(0.80, 0.60, NUM_CLASSES)  # of the reference arm; the rare classes are the hard ones
 TEST_FRACTION = 0.2  # of the pool, for resampled test parts
+FOLDS = 5  # so that a fold is as large a part of the pool
+FOLD_TITLE = f"## Test parts from {FOLDS}-fold cross-validation"
 NUM_ARMS = 5
 RESAMPLES = 400
 CHUNK = 3_000_000  # answers held at once
@@ -57,7 +62,7 @@ PROCEDURES = (
 
 @dataclass(frozen=True)
 class Cell:
-    design: str  # fixed | resampled
+    design: str  # fixed | resampled | folds
     mix: str  # balanced | imbalanced
     num_repeats: int
     num_pictures: int
@@ -109,8 +114,8 @@ def _answers(
     """Right or wrong of reference and treatments [A + 1, S, R, N], labels [N], tested [S, R, N] or [R, N]."""
     alpha, tau, luck = parameters
     sizes = class_sizes(cell.mix, cell.num_pictures)
-    pool = sizes if cell.design == "fixed" else np.ceil(sizes / TEST_FRACTION).astype(np.int64)
-    labels = np.repeat(np.arange(NUM_CLASSES), pool)
+    pool = {"fixed": sizes, "resampled": np.ceil(sizes / TEST_FRACTION).astype(np.int64), "folds": sizes * FOLDS}
+    labels = np.repeat(np.arange(NUM_CLASSES), pool[cell.design])
     tau = 0.0 if cell.effect == "inert" else tau
     single = np.float32
     difficulty = alpha * rng.standard_normal((studies, 1, len(labels)), dtype=single)
@@ -124,12 +129,27 @@ def _answers(
         arms.append(latent + rng.standard_normal(latent.shape, dtype=single) > 0)
     if cell.design == "fixed":
         return np.stack(arms), labels, np.ones((cell.num_repeats, len(labels)), dtype=bool)
+    if cell.design == "folds":
+        return np.stack(arms), labels, _folds(labels, studies, cell.num_repeats, rng)
     tested = np.zeros((studies, cell.num_repeats, len(labels)), dtype=bool)
     for c, size in enumerate(sizes):
         columns = np.flatnonzero(labels == c)
         order = rng.random((studies, cell.num_repeats, len(columns)), dtype=single)
         tested[..., columns] = order <= np.partition(order, size - 1, axis=-1)[..., size - 1 : size]
     return np.stack(arms), labels, tested
+
+
+def _folds(labels: NDArray[np.int64], studies: int, num_repeats: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Tested [S, R, N]: repeat r is fold r % FOLDS of cut r // FOLDS, and every cut tests each picture once."""
+    cuts = -(-num_repeats // FOLDS)
+    fold = np.zeros((studies, cuts, len(labels)), dtype=np.int64)
+    for c in range(NUM_CLASSES):
+        columns = np.flatnonzero(labels == c)
+        order = rng.random((studies, cuts, len(columns)), dtype=np.float32)
+        fold[..., columns] = order.argsort(axis=-1).argsort(axis=-1) % FOLDS
+    repeats = np.arange(num_repeats)
+    tested: NDArray[np.bool_] = fold[:, repeats // FOLDS] == (repeats % FOLDS)[None, :, None]
+    return tested
 
 
 def _influences(
@@ -272,6 +292,14 @@ def _cells() -> list[Cell]:
     return cells + [Cell("fixed", "balanced", R, m, effect, family=True) for R, m, effect in families]
 
 
+def _fold_cells() -> list[Cell]:
+    cells = [
+        Cell("folds", "balanced", R, m, effect) for m, R, effect in itertools.product((28, 139), (5, 10, 15), EFFECTS)
+    ]
+    both = ("balanced_accuracy", "macro_f1")
+    return cells + [Cell("folds", "imbalanced", R, 139, e, both) for R, e in itertools.product((5, 10), EFFECTS)]
+
+
 def _tasks(cells: Iterable[Cell], studies: int, parameters: Parameters, seed: int) -> list[Task]:
     tasks: list[Task] = []
     for index, cell in enumerate(cells):
@@ -287,27 +315,72 @@ def _percent(row: list[int] | None, column: int = 1) -> str:
     return f"{100 * row[column] / of:.1f}" if row is not None and of else "-"
 
 
+def _table(results: dict[Cell, Tally], design: str, mix: str, score: str, procedures: Iterable[str]) -> list[str]:
+    lines = ["| m | R | procedure | claims, inert | claims, mixed | coverage at 0 / +2 / +5 | power +2 / +5 |"]
+    lines.append("|---|---|---|---|---|---|---|")
+    for m, R, procedure in itertools.product((28, 139, 1000), (5, 10, 15), procedures):
+        rows = {
+            cell.effect: tally.get((score, procedure))
+            for cell, tally in results.items()
+            if (cell.design, cell.mix, cell.num_repeats, cell.num_pictures, cell.family) == (design, mix, R, m, False)
+        }
+        if not any(rows.values()):
+            continue
+        coverage = " / ".join(_percent(rows[effect], 2) for effect in ("mixed", "+2", "+5"))
+        power = " / ".join(_percent(rows[effect]) for effect in ("+2", "+5"))
+        name = f"**{procedure}**" if procedure == OURS else procedure
+        row = (m, R, name, _percent(rows["inert"]), _percent(rows["mixed"]), coverage, power)
+        lines.append("| " + " | ".join(str(field) for field in row) + " |")
+    return lines
+
+
+def _fold_section(results: dict[Cell, Tally], studies: int, command: str) -> list[str]:
+    """The section of k-fold test parts, complete with the command that makes it."""
+    error = [100 * sqrt(p * (1 - p) / studies) for p in (0.05, 0.5)]
+    few = PROCEDURES[:3]
+    text = (
+        f"{studies} studies per cell; Monte-Carlo standard error {error[0]:.1f} points at 5 and 95 %, {error[1]:.1f} "
+        f"at 50 %. A pool of {FOLDS} m pictures is cut into {FOLDS} stratified folds of m; repeat r tests on fold "
+        f"r % {FOLDS} of cut r // {FOLDS}, so {FOLDS} repeats test every picture once and {2 * FOLDS} twice, in folds "
+        "cut anew. The luck of each run is drawn on its own; that training parts overlap is not modelled. The "
+        f"corrected resampled t uses 1 / R + {1 / (FOLDS - 1):g}."
+    )
+    return [
+        FOLD_TITLE,
+        "",
+        f"`{command}`",
+        "",
+        *textwrap.wrap(text, 118),
+        "",
+        "Accuracy, balanced classes:",
+        "",
+        *_table(results, "folds", "balanced", "accuracy", PROCEDURES[:5]),
+        "",
+        "Balanced accuracy, imbalanced classes:",
+        "",
+        *_table(results, "folds", "imbalanced", "balanced_accuracy", few),
+        "",
+        "Macro F1, imbalanced classes:",
+        "",
+        *_table(results, "folds", "imbalanced", "macro_f1", few),
+        "",
+        *(line for line in _reading(results)[3:] if any(line.startswith(f"- {name}:") for name in PROCEDURES[:5])),
+    ]
+
+
+def _with_section(text: str, section: list[str]) -> str:
+    """A document with its section of k-fold test parts replaced, or put before its last one."""
+    blocks = text.rstrip("\n").split("\n## ")
+    blocks = [block for block in blocks if f"## {block}".split("\n")[0] != FOLD_TITLE]
+    blocks.insert(len(blocks) - 1, "\n".join(section).removeprefix("## ") + "\n")
+    return "\n## ".join(blocks) + "\n"
+
+
 def _tables(results: dict[Cell, Tally]) -> list[str]:
     lines: list[str] = []
 
     def section(title: str, design: str, mix: str, score: str, procedures: Iterable[str]) -> None:
-        lines.extend(["", f"## {title}", ""])
-        lines.append("| m | R | procedure | claims, inert | claims, mixed | coverage at 0 / +2 / +5 | power +2 / +5 |")
-        lines.append("|---|---|---|---|---|---|---|")
-        for m, R, procedure in itertools.product((139, 1000), (5, 10, 15), procedures):
-            rows = {
-                cell.effect: tally.get((score, procedure))
-                for cell, tally in results.items()
-                if (cell.design, cell.mix, cell.num_repeats, cell.num_pictures, cell.family)
-                == (design, mix, R, m, False)
-            }
-            if not any(rows.values()):
-                continue
-            coverage = " / ".join(_percent(rows[effect], 2) for effect in ("mixed", "+2", "+5"))
-            power = " / ".join(_percent(rows[effect]) for effect in ("+2", "+5"))
-            name = f"**{procedure}**" if procedure == OURS else procedure
-            row = (m, R, name, _percent(rows["inert"]), _percent(rows["mixed"]), coverage, power)
-            lines.append("| " + " | ".join(str(field) for field in row) + " |")
+        lines.extend(["", f"## {title}", "", *_table(results, design, mix, score, procedures)])
 
     section("Fixed test part, accuracy, balanced classes", "fixed", "balanced", "accuracy", PROCEDURES)
     section("Resampled test parts, accuracy, balanced classes", "resampled", "balanced", "accuracy", PROCEDURES[:5])
@@ -371,6 +444,8 @@ def _reading(results: dict[Cell, Tally]) -> list[str]:
                         claims[cell.effect].append(100 * row[1] / row[0])
                     if row[3] and cell.effect != "inert":
                         coverage.append(100 * row[2] / row[3])
+        if not claims["inert"]:
+            continue
         spans = [f"false claims {min(rates):.1f} to {max(rates):.1f} ({effect})" for effect, rates in claims.items()]
         spans += [f"coverage {min(coverage):.1f} to {max(coverage):.1f} (mixed, +2, +5)"] if coverage else []
         lines.append(f"- {procedure}: {', '.join(spans)}.")
@@ -382,11 +457,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--studies", type=int, default=2000, help="simulated studies per cell")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--processes", type=int, choices=(1, 2), default=1)
+    parser.add_argument("--folds", action="store_true", help="k-fold test parts only; the output must be there")
     parser.add_argument("--output", type=Path, default=Path("docs/verdict_simulation.md"))
     options = parser.parse_args(arguments)
+    if options.folds and not options.output.exists():
+        parser.error(f"--folds writes a section into {options.output}, which is not there; leave --folds out first")
     began = time.perf_counter()
     parameters = calibrate()
-    cells = _cells()
+    cells = _fold_cells() if options.folds else _cells()
     tasks = _tasks(cells, options.studies, parameters, options.seed)
     results: dict[Cell, Tally] = {cell: defaultdict(lambda: [0, 0, 0, 0]) for cell in cells}
     with ProcessPoolExecutor(options.processes) as executor:
@@ -398,9 +476,15 @@ def main(arguments: list[str] | None = None) -> None:
     command = shlex.join(
         ["python", "benchmarks/verdict_simulation.py", *(sys.argv[1:] if arguments is None else arguments)]
     )
-    options.output.write_text(
-        "\n".join([*_head(options, parameters, command), *_tables(results), *_reading(results), ""]), encoding="utf-8"
-    )
+    before = options.output.read_text(encoding="utf-8") if options.output.exists() else ""
+    if options.folds:
+        text = _with_section(before, _fold_section(results, options.studies, command))
+    else:
+        text = "\n".join([*_head(options, parameters, command), *_tables(results), *_reading(results), ""])
+        if FOLD_TITLE in before:
+            kept = before.split(FOLD_TITLE)[1].split("\n## ")[0]
+            text = _with_section(text, (FOLD_TITLE + kept).rstrip("\n").split("\n"))
+    options.output.write_text(text, encoding="utf-8")
     print(f"{len(cells)} cells of {options.studies} studies in {time.perf_counter() - began:.0f} s -> {options.output}")
 
 

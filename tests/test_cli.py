@@ -122,6 +122,23 @@ def test_looking_lists_what_cannot_be_read_and_does_not_stop(handful_: Handful, 
     assert json.loads(handful_("look", tmp_path, "--json").out)["faults"][0]["path"] == "zero/bad.png"
 
 
+def test_a_run_without_validation_reports_and_exports_an_arm_by_name(
+    handful_: Handful, folder: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    made = handful_("run", folder / "study.toml", "-o", store, "--val-fraction", "0", *HERE)
+    assert made.code == 0, made.err
+    assert handful_("report", store, "-o", tmp_path / "r.html").code == 0
+    told = json.loads(handful_("report", store, "--json").out)
+    assert [arm["validation"] for arm in told["arms"]] == [None, None]
+    refused(handful_("export", store, "-o", tmp_path / "m"), "no validation part", "--arm (baseline, vae)")
+    refused(handful_("predict", store, folder / "pictures", "-o", tmp_path / "p.csv"), "--arm")
+    assert handful_("export", store, "--arm", "vae", "-o", tmp_path / "m").code == 0
+    made = handful_("run", folder / "pictures", "-o", tmp_path / "none", "--val-fraction", "0", "--dry-run", *HERE)
+    refused(made, "generator.training.keep is 'best' in 'vae'")
+    assert not (tmp_path / "none").exists()
+
+
 def test_a_run_prints_a_table_and_the_verdict(handful_: Handful, folder: Path) -> None:
     made = handful_("run", folder / "study.toml", "-o", folder / "again", *HERE)
     assert made.code == 0

@@ -25,6 +25,7 @@ from handful.data.source import open_source
 from handful.errors import ConfigError, DataError, StoreError
 from handful.export import export_pictures
 from tiny_study import NAMES, VAE_ARM, digits, tiny
+from tiny_study import write_pictures as write_pictures_of
 
 ALONE = Arm("alone", generator=VAE_ARM.generator, add=5, real=False)
 REBUILT = Arm("rebuilt", generator=VAE_ARM.generator, judged_by="reconstruction")
@@ -308,6 +309,50 @@ def test_the_manifest_opens_as_a_source_with_the_true_names(tmp_path: Path) -> N
     assert sorted(source.content.tolist()) == sorted(balanced.content.tolist())
     text = (folder / "README.md").read_text(encoding="utf-8")
     assert "take validation and test pictures from elsewhere" in text
+
+
+def test_originals_are_called_by_their_files_as_far_as_file_systems_allow(tmp_path: Path) -> None:
+    ids = ["cat/on grass.jpg", "more/on grass.png", "cat/ON GRASS.jpg", "dog/made-0.tif", "dog/a:b?.webp"]
+    folder = write_pictures(pictures(), synthetic(), tmp_path / "out", card={}, ids=ids)
+    assert [row["path"] for row in manifest(folder)][:5] == [
+        "original/cat/on grass.png",
+        "original/cat/on grass-2.png",
+        "original/cat/ON GRASS-3.png",
+        "original/dog/made-0.png",
+        "original/dog/a_b_.png",
+    ]
+    balanced = [row["balanced"] for row in manifest(folder)]
+    assert len(set(balanced)) == len(balanced)
+    assert "balanced/dog/made-0-2.png" in balanced
+    assert len(open_source(folder / "balanced")) == len(balanced)
+
+
+def test_names_that_are_no_files_leave_the_row_in_the_name(tmp_path: Path) -> None:
+    folder = write_pictures(pictures(), None, tmp_path / "out", card={}, ids=[f"train/{row}" for row in range(5)])
+    assert [row["path"] for row in manifest(folder)][4] == "original/dog/real-000004.png"
+    assert [row["source"] for row in manifest(folder)][4] == "train/4"
+
+
+def test_an_export_of_an_arm_names_files_and_a_store_without_names_gives_rows(tmp_path: Path) -> None:
+    study = tiny("baseline", source=write_pictures_of(tmp_path / "set"), repeats=1)
+    result = handful.run(study, tmp_path / "store", engine="serial", device="cpu")
+    rows = manifest(export_pictures(result, tmp_path / "out"))
+    ids = open_source(tmp_path / "set").ids
+    assert {row["source"] for row in rows} <= set(ids)
+    assert all(Path(row["source"]).stem == Path(row["path"]).stem for row in rows)
+    for row in rows:
+        assert np.array_equal(opened(tmp_path / "set" / row["source"]), opened(tmp_path / "out" / row["path"]))
+    moved = tmp_path / "moved"
+    for name in ids:
+        place = moved / name.replace(".png", "-renamed.png")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes((tmp_path / "set" / name).read_bytes())
+    again = handful.run(study.changed(source=moved), tmp_path / "store", engine="serial", device="cpu")
+    assert again.page["digest"] == result.page["digest"]
+    assert all("-renamed" in row["path"] for row in manifest(export_pictures(again, tmp_path / "out")))
+    for kept in (tmp_path / "store" / "sources").iterdir():
+        kept.unlink()
+    assert all("/real-" in row["path"] for row in manifest(export_pictures(again, tmp_path / "out")))
 
 
 def test_ids_of_the_caller_name_the_originals(tmp_path: Path) -> None:

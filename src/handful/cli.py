@@ -56,11 +56,12 @@ def look(
     """Show what is in a set of pictures: classes, copies, faults, doubtful labels, which flips are safe."""
     from handful.data.drift import compare_sets
     from handful.data.look import look as look_at
+    from handful.data.near import VIEW
     from handful.data.source import open_source
     from handful.show import print_look
 
-    source = open_source(pictures, skip_unreadable=True)
-    other = open_source(against, skip_unreadable=True) if against is not None else None
+    source = open_source(pictures, skip_unreadable=True, view=VIEW)
+    other = open_source(against, skip_unreadable=True, view=VIEW) if against is not None else None
     named = [name.strip() for name in skip.split(",")] if skip else []
     found = look_at(source, seed=seed, skip=named)
     drift = compare_sets(source, other, seed=seed) if other is not None else None
@@ -85,7 +86,7 @@ def run(
     seed: Annotated[int | None, typer.Option(help="Root of every random number [0].")] = None,
     image_size: Annotated[int | None, typer.Option(help="Side in pixels [from the pictures, 8 to 64].")] = None,
     resize: Annotated[str | None, typer.Option(help="stretch, crop or pad [stretch].")] = None,
-    val_fraction: Annotated[float | None, typer.Option(help="Share drawn for validation [0.15].")] = None,
+    val_fraction: Annotated[float | None, typer.Option(help="Share drawn for validation, 0: none [0.15].")] = None,
     test_fraction: Annotated[float | None, typer.Option(help="Share drawn for test where none is given [0.2].")] = None,
     copies: Annotated[str | None, typer.Option(help="once: identical pictures are one; keep: a flaw [once].")] = None,
     long_tail: Annotated[str | None, typer.Option(help="Thin the training part, e.g. 78:8.")] = None,

@@ -21,6 +21,7 @@ def export_pictures(result: Result, output: Path, arm: str | None = None, *, rep
     """Write what an arm's classifier was trained on in one repeat into a new folder and return the folder.
 
     `original/`, `generated/` and `balanced/` are those of `write_pictures`; `balanced/` is the training set itself.
+    Originals are named by the file they came from, or by their row where the store was written without names.
 
     Args:
         arm: by default the best on validation.
@@ -47,8 +48,10 @@ def export_pictures(result: Result, output: Path, arm: str | None = None, *, rep
     is_real = trained.origin.real
     synthetic = None if is_real.all() else trained.take(np.flatnonzero(~is_real))
     kept = np.isin(original.origin.parent, trained.origin.parent[is_real])
+    names = result.store.ids(result.page["source"]["digest"])
+    ids = None if names is None else [names[row] for row in original.origin.parent.tolist()]
     card = _about(result, name, repeat, record) | {"notes": _notes(name, record["spec"], synthetic, kept)}
-    return write_pictures(original, synthetic, output, card=card, kept=kept)
+    return write_pictures(original, synthetic, output, card=card, ids=ids, kept=kept)
 
 
 def _trained_on(result: Result, record: dict[str, Any]) -> tuple[LabeledImages, LabeledImages]:

@@ -432,8 +432,10 @@ def test_empty_parts_and_wrong_views_are_refused(recipe, train, val):
     none = train.take(np.array([], dtype=np.int64))
     with pytest.raises(DataError, match="the training part is empty"):
         recipe.fit(none, val, seed=0)
-    with pytest.raises(DataError, match="the validation part is empty"):
-        recipe.fit(train, none, seed=0)
+    needy = recipe.changed(training=recipe.training.changed(keep="best"))
+    for missing in (none, None):
+        with pytest.raises(DataError, match=r"there is no validation part, and training\.keep is 'best'"):
+            needy.fit(train, missing, seed=0)
     large = LabeledImages.of_arrays(np.zeros((4, 1, 16, 16), dtype=np.uint8), np.arange(4), train.class_names)
     with pytest.raises(DataError, match="the training part is 16 px with 1 channels, the recipe's view 8 px"):
         recipe.fit(large, val, seed=0)

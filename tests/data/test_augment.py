@@ -10,7 +10,10 @@ import torch
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as T
 
-from handful.data.augment import NUM_DRAWS, Augmentation, Draws, grey, homography, jitter, rotations, shift_hue, warp
+from handful.data.augment import Augmentation
+from handful.data.colour import grey, jitter, shift_hue
+from handful.data.draws import NUM_DRAWS, Draws
+from handful.data.warp import homography, rotations, warp
 from handful.errors import ConfigError
 
 NOTHING = Augmentation(rotation=0.0, perspective=(0.0, 0.0), brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0)

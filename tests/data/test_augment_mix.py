@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
-from handful.data.augment import Draws
+from handful.data.draws import Draws
 from handful.data.mix import Mix
 from handful.errors import ConfigError
 

@@ -10,11 +10,11 @@ import torch
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as T
 
-from handful.data.augment import NOTHING, NUM_DRAWS, PRESETS, Augmentation, Draws, augmented_copies, warp
+from handful.data.augment import NOTHING, PRESETS, Augmentation, augmented_copies
 from handful.data.degrade import blur, erase, erasing_boxes
-from handful.data.draws import COLUMNS
+from handful.data.draws import COLUMNS, NUM_DRAWS, Draws
 from handful.data.images import LabeledImages, require_real
-from handful.data.warp import affine
+from handful.data.warp import affine, warp
 from handful.errors import ConfigError, LeakError
 
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps
 
-from handful.data.decode import decode, is_picture, resized
+from handful.data.decode import at_view, decode, decoded, is_picture, pixels_of, resized
 from handful.data.images import View
 from handful.errors import DataError
 
@@ -225,6 +225,48 @@ def test_pad_keeps_the_aspect_and_fills_with_the_mean(shape: tuple[int, int], in
     outside[top : top + inner[0], left : left + inner[1]] = False
     for channel in range(3):
         assert set(padded[channel][outside]) == {np.uint8(np.rint(picture[channel].mean()))}
+
+
+def pillows(image: Image.Image, policy: str, size: int) -> NDArray[np.uint8]:
+    """What a policy means, in Pillow's own words: uint8 [C, size, size]."""
+    if policy == "stretch":
+        small = image.resize((size, size), Image.Resampling.BICUBIC)
+    elif policy == "crop":
+        small = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
+    else:
+        mean = np.rint(np.asarray(image).reshape(image.width * image.height, -1).mean(axis=0)).astype(int).tolist()
+        longer = max(image.size)
+        inner = [max(1, round(side * size / longer)) for side in image.size]
+        small = Image.new(image.mode, (size, size), tuple(mean) if len(mean) > 1 else mean[0])
+        place = ((size - inner[0]) // 2, (size - inner[1]) // 2)
+        small.paste(image.resize((inner[0], inner[1]), Image.Resampling.BICUBIC), place)
+    return np.array(np.asarray(small).reshape(size, size, -1).transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("policy", ["stretch", "crop", "pad"])
+@given(st.integers(1, 70), st.integers(1, 70), st.integers(4, 40), st.integers(0, 2**32 - 1))
+@settings(max_examples=15, deadline=None)
+def test_a_view_of_a_file_is_that_of_its_pixels_and_pillows(
+    policy: Any, mode: str, channels: int, kind: str, width: int, height: int, size: int, seed: int
+) -> None:
+    noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    data, view = saved(Image.fromarray(noise).convert(mode), kind), View(size=size, resize=policy)
+    seen = at_view(decoded(data), view, channels)
+    assert seen.shape == (channels, size, size)
+    np.testing.assert_array_equal(seen, resized(decode(data), view, channels))
+    image = Image.open(BytesIO(data)).convert("L" if channels == 1 else mode)
+    np.testing.assert_array_equal(seen, np.broadcast_to(pillows(image, policy, size), seen.shape))
+
+
+def test_the_pixels_of_an_image_are_those_numpy_sees() -> None:
+    noise = np.random.default_rng(8).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    for image in (Image.fromarray(noise), Image.fromarray(noise[:, :, 0])):
+        expected = np.asarray(image).reshape(300, 400, -1).transpose(2, 0, 1)
+        np.testing.assert_array_equal(pixels_of(image), expected)
+        assert pixels_of(image).flags.writeable
 
 
 @pytest.mark.parametrize("policy", ["stretch", "crop", "pad"])

@@ -85,6 +85,39 @@ def test_a_root_that_is_a_link_is_fine(tmp_path: Path, to_folder: Write) -> None
     assert FolderFiles(tmp_path / "link").listing().paths == ("cat/a.png",)
 
 
+def test_what_is_no_file_is_said_and_a_key_is_made_of_it(tmp_path: Path, to_folder: Write) -> None:
+    folder = FolderFiles(to_folder(tmp_path / "f", {"a.png": b"a" * 5000, "b/c.png": b""}))
+    paths = ("a.png", "b", "gone.png", "a.png/below.png", "null\0.png", "b/c.png")
+    gone = "no such file"
+    expected = (b"a" * 5000, "not a file", gone, gone, gone, b"")
+    assert contents(folder, paths) == dict(zip(paths, expected, strict=True))
+    before = folder.key(paths)
+    assert folder.key(paths) == before
+    assert folder.key(paths[::-1]) != before
+    (tmp_path / "f" / "gone.png").write_bytes(b"")
+    assert folder.key(paths) != before
+
+
+def test_a_key_does_not_depend_on_the_number_of_threads(
+    tmp_path: Path, to_folder: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = {f"{number}.png": bytes([number]) * number for number in range(200)}
+    folder, keys = FolderFiles(to_folder(tmp_path / "f", many)), set()
+    for cores in (1, 3):
+        monkeypatch.setattr(files.os, "cpu_count", lambda cores=cores: cores)
+        keys.add(folder.key(tuple(many)))
+    assert len(keys) == 1
+
+
+@pytest.mark.parametrize("size", [99, 100, 101])
+def test_a_file_past_the_largest_size_is_refused(
+    tmp_path: Path, to_folder: Write, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(files, "MAX_FILE_BYTES", 100)
+    found = contents(FolderFiles(to_folder(tmp_path / "f", {"a.png": b"a" * size})), ("a.png",))["a.png"]
+    assert isinstance(found, bytes) == (size <= 100)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="no FIFOs on Windows")
 def test_a_pipe_named_like_a_picture_is_no_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")

@@ -16,7 +16,7 @@ from handful.data.features import colour_features, shape_features, squared_dista
 from handful.data.look import CHECKS, SAMPLE, first_rows, look, sample
 from handful.data.neighbours import find_doubts
 from handful.data.source import open_source
-from handful.data.suspicious import format_of
+from handful.data.stored import format_of
 from handful.data.triage import triage
 from handful.errors import ConfigError
 

@@ -61,6 +61,38 @@ def test_a_drawn_split(counts: list[int], val: float, test: float, seed: int) ->
     assert again.digest == split.digest
 
 
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.integers(2, 60), min_size=2, max_size=6),
+    st.sampled_from([0.1, 0.15, 0.25, 0.5, 0.9]),
+    st.integers(0, 2**40),
+)
+def test_a_split_without_val_is_train_and_test(counts: list[int], test: float, seed: int) -> None:
+    sizes = [rounded(test, num) for num in counts]
+    if any(size == num for size, num in zip(sizes, counts, strict=True)):
+        with pytest.raises(DataError, match="pictures to draw train, test from"):
+            draw(counts, val_fraction=0.0, test_fraction=test, seed=seed)
+        return
+    split, labels = draw(counts, val_fraction=0.0, test_fraction=test, seed=seed)
+    assert split.val.tolist() == []
+    assert sorted([*split.train.tolist(), *split.test.tolist()]) == list(range(len(labels)))
+    assert counts_of(split, labels, len(counts))["test"] == sizes
+    if min(counts) >= 5 and test <= 0.25:
+        assert split.test.tolist() == draw(counts, val_fraction=0.1, test_fraction=test, seed=seed)[0].test.tolist()
+
+
+def test_a_given_val_part_stays_without_a_fraction() -> None:
+    parts = ["val" if row % 5 == 0 else "" for row in range(60)]
+    split, _ = draw([30, 30], parts, val_fraction=0.0)
+    assert split.val.tolist() == list(range(0, 60, 5))
+
+
+def test_a_long_tail_without_val_may_end_in_one_picture() -> None:
+    split, labels = draw([60, 60, 60], long_tail=(16, 1), val_fraction=0.0)
+    assert counts_of(split, labels, 3)["train"] == [16, 4, 1]
+    assert not len(split.val)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(12, 40), min_size=2, max_size=5), st.booleans(), st.booleans(), st.data())
 def test_given_parts_are_kept(counts: list[int], val_given: bool, test_given: bool, data: st.DataObject) -> None:
@@ -155,7 +187,9 @@ def test_a_class_that_misses_in_a_given_part_is_named() -> None:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({"val_fraction": 0.0}, "val_fraction is 0.0"),
+        ({"val_fraction": -0.1}, r"val_fraction is -0.1; must be in \[0, 1\)"),
+        ({"val_fraction": 1.0}, "val_fraction is 1.0"),
+        ({"test_fraction": 0.0}, "test_fraction is 0.0"),
         ({"test_fraction": 1.0}, "test_fraction is 1.0"),
         ({"val_fraction": 0.5, "test_fraction": 0.5}, "too little to train on"),
         ({"long_tail": (8, 78)}, "from large to small"),

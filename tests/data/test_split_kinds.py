@@ -150,6 +150,46 @@ def test_groups_stay_whole_when_train_is_thinned(counts: list[int], seed: int, t
         assert split.test.tolist() == [row for row, part in enumerate(parts) if part == "test"]
 
 
+@settings(max_examples=80, deadline=None)
+@given(
+    st.lists(st.integers(12, 40), min_size=2, max_size=4),
+    st.lists(st.integers(1, 4), min_size=1, max_size=4),
+    st.sampled_from([None, 2, 3]),
+    st.booleans(),
+    st.sampled_from([None, 2]),
+    SEEDS,
+)
+def test_without_val_folds_and_groups_share_the_pictures_out_between_train_and_test(
+    counts: list[int], sizes: list[int], folds: int | None, by_group: bool, few: int | None, seed: int
+) -> None:
+    labels = labelled(counts)
+    groups = grouped(labels, sizes, False, seed) if by_group else None
+    options: dict[str, Any] = {"val_fraction": 0.0, "groups": groups, "seed": seed, "train_per_class": few}
+    splits = [draw(labels, fold=(i, folds) if folds else None, **options) for i in range(folds or 1)]
+    for split in splits:
+        per_part = counts_of(split, labels)
+        assert split.val.tolist() == []
+        assert min(per_part["test"].min(), per_part["train"].min()) >= 1
+        assert not set(split.train) & set(split.test)
+        if few:
+            assert per_part["train"].tolist() == [few] * len(counts)
+        else:
+            assert len(split.train) + len(split.test) == len(labels)
+        if groups is not None:
+            assert all(len(where) == 1 for where in parts_of(split, groups).values())
+    if folds:
+        assert sorted(np.concatenate([split.test for split in splits]).tolist()) == list(range(len(labels)))
+
+
+def test_two_groups_of_a_class_are_enough_without_val() -> None:
+    labels = np.repeat([0, 1], 6).astype(np.int64)
+    groups = [f"g{row // 3}" for row in range(12)]
+    split = draw(labels, groups=groups, val_fraction=0.0)
+    assert counts_of(split, labels)["test"].tolist() == [3, 3]
+    with pytest.raises(DataError, match="in 2 groups to draw test, train and val from, 3 groups needed"):
+        draw(labels, groups=groups)
+
+
 def test_groups_of_one_are_no_groups() -> None:
     labels = labelled([30, 12])
     plain = draw(labels)

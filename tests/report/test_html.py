@@ -11,7 +11,7 @@ import pytest
 
 from handful.report.collect import page_of
 from handful.report.html import count, duration, p_value, percent, points, render, score, write_report
-from handful.study.result import Result
+from handful.study.result import Result, Trained
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +129,7 @@ def test_one_finished_repeat_renders(without: Callable[..., Result]) -> None:
     lost = without(("baseline", "predictions"), ("mix", "predictions"), ("mix", "synthetic"), repeats=(0,))
     page = page_of(lost)
     assert [arm.repeats for arm in page.arms] == [1, 2, 1, 2]
-    assert page.arms[2].synthetic_repeat == 1
+    assert page.arms[2].trained == Trained(0, (13, 9, 6), (0, 4, 7))
     assert "1 of 2 repeats are finished" in render(lost)
 
 

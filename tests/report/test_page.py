@@ -12,7 +12,7 @@ import pytest
 from handful.report.collect import headline, page_of
 from handful.report.html import render_page
 from handful.report.page import ArmPage, ClassCount, ClassRow, Comparison, Page
-from handful.study.result import Result
+from handful.study.result import Result, Trained
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def test_many_classes_and_odd_letters_render(page: Page, read: Callable[[str], A
     names = [f"class {place}" for place in range(55)] + ["日本語", "a" * 80, "𝛼 \u202e"]
     rows = tuple(ClassRow(name, 0.5, 0.25, 0.333, 4) for name in names)
     counts = np.eye(58, dtype=np.int64)
-    arms = (replace(page.arms[0], per_class=rows, confusion=counts, synthetic=(5,) * 58),)
+    arms = (replace(page.arms[0], per_class=rows, confusion=counts, trained=Trained(0, (7,) * 58, (5,) * 58)),)
     made = replace(page, arms=arms, classes=tuple(ClassCount(name, 8, 2, 4) for name in names))
     html = render_page(made)
     assert "日本語" in read(html).text

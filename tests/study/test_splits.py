@@ -172,3 +172,24 @@ def test_a_study_file_finds_its_splits_and_boxes_beside_it(tmp_path: Path) -> No
 def test_protocols_that_contradict_themselves(fields: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         Protocol(**fields)
+
+
+@pytest.mark.parametrize("budget", [None, 0.001])
+def test_a_file_of_splits_is_read_once_for_a_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, budget: float | None
+) -> None:
+    from handful.study import plan as planning
+
+    source = once(open_source(digits()))
+    drawn = list(plan_of(tiny(repeats=5), tmp_path).splits.values())
+    write_splits(tmp_path / "splits.json", drawn, source)
+    seen: list[object] = []
+
+    def counted(*given: object) -> object:
+        seen.append(given)
+        return read_splits(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(planning, "read_splits", counted)
+    plan = plan_of(tiny(repeats=None, splits_from=tmp_path / "splits.json"), tmp_path, budget)
+    assert len(seen) == 1
+    assert list(plan.splits.values())[:5] == drawn[: plan.repeats]

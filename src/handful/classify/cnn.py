@@ -46,7 +46,7 @@ class CNN(ClassifierRecipe):
     def fit(
         self,
         train: LabeledImages,
-        val: LabeledImages,
+        val: LabeledImages | None,
         *,
         seed: int,
         order_seed: int | None = None,
@@ -82,18 +82,24 @@ class CNN(ClassifierRecipe):
                 images, share = self.mix.apply(images, others, draws)
                 yield "classifier", loss(module(images), own, other, share)
 
-        val_pixels, val_labels = _on_device(val, how.device)
+        evaluate, contents = None, set(train.origin.content.tolist())
+        if val is not None and len(val):
+            val_pixels, val_labels = _on_device(val, how.device)
+            contents |= set(val.origin.content.tolist())
+
+            def evaluate() -> dict[str, float]:
+                return _validate(module, val_pixels, val_labels)
+
         history = train_networks(
             {"classifier": module},
             step,
             recipe=self.training,
             num=len(train),
             seed=order_seed,
-            evaluate=lambda: _validate(module, val_pixels, val_labels),
+            evaluate=evaluate,
             how=how,
         )
-        contents = frozenset(part for images in (train, val) for part in images.origin.content.tolist())
-        return CNNClassifier(self, train.class_names, channels, contents, history.to_json(), module.cpu())
+        return CNNClassifier(self, train.class_names, channels, frozenset(contents), history.to_json(), module.cpu())
 
 
 class _Stream:

@@ -46,7 +46,7 @@ class ClassifierRecipe(Recipe, ABC):
     def fit(
         self,
         train: LabeledImages,
-        val: LabeledImages,
+        val: LabeledImages | None,
         *,
         seed: int,
         order_seed: int | None = None,
@@ -57,7 +57,7 @@ class ClassifierRecipe(Recipe, ABC):
 
         Args:
             train: pictures, real or synthetic, in this recipe's view.
-            val: real pictures that are not in `train`.
+            val: real pictures that are not in `train`; None or none of them: a recipe that needs no validation.
             seed: initialisation; also the order unless `order_seed` is given.
             order_seed: order of the pictures, their augmentation and dropout.
             flaws: flaws of a published protocol that lift the guard on `val`.
@@ -65,7 +65,7 @@ class ClassifierRecipe(Recipe, ABC):
 
         Raises:
             LeakError: a validation picture is synthetic or also in training.
-            DataError: an empty part, or pictures of another view.
+            DataError: no training pictures, no validation where the recipe needs it, or pictures of another view.
         """
 
 
@@ -77,7 +77,7 @@ class Classifier(ABC):
         recipe: what was fitted.
         class_names: in the order of the columns of `predict_proba`.
         channels: 1 or 3.
-        seen: content of every picture of training and validation; scoring refuses these.
+        seen: content of every picture of training and, where there is one, validation; scoring refuses these.
         history: the learning curve and the steps taken, JSON values.
     """
 
@@ -96,11 +96,20 @@ class Classifier(ABC):
         """Write the classifier into a folder: safetensors and a JSON card, no pickle."""
 
 
-def check_parts(recipe: ClassifierRecipe, train: LabeledImages, val: LabeledImages, flaws: Collection[str]) -> None:
+def check_parts(
+    recipe: ClassifierRecipe, train: LabeledImages, val: LabeledImages | None, flaws: Collection[str]
+) -> None:
     """Raise where these parts must not be fitted on: empty, of another view, or validation that leaks."""
+    if len(train) == 0:
+        raise DataError("the training part is empty")
+    if val is None or len(val) == 0:
+        faults = [f"training.{field} is {found!r}" for field, found, _ in recipe.training.validates]
+        if faults:
+            raise DataError(f"there is no validation part, and {' and '.join(faults)}: give pictures for it")
+        val = None
     for name, part in (("training", train), ("validation", val)):
-        if len(part) == 0:
-            raise DataError(f"the {name} part is empty")
+        if part is None:
+            continue
         height, width = part.pixels.shape[2:]
         if not height == width == recipe.view.size or recipe.view.channels not in (None, part.pixels.shape[1]):
             got = f"{height} px" if height == width else f"{height} x {width} px"
@@ -108,6 +117,8 @@ def check_parts(recipe: ClassifierRecipe, train: LabeledImages, val: LabeledImag
                 f"the {name} part is {got} with {part.pixels.shape[1]} channels, the recipe's view "
                 f"{recipe.view.size} px with {recipe.view.channels or 'any'} channels"
             )
+    if val is None:
+        return
     if train.class_names != val.class_names or train.pixels.shape[1] != val.pixels.shape[1]:
         raise DataError("training and validation differ in their classes or channels")
     if "synthetic-in-val" not in flaws:

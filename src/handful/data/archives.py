@@ -221,7 +221,8 @@ def _spoilt_is_a_fault(path: Path) -> Iterator[None]:
 
 
 def _past(limit: int) -> str:
-    return f"it unpacks to more than {limit // 2**20} MiB, {MAX_RATIO} times its size"
+    most = f"{MAX_RATIO} times its size" if limit > _ALWAYS_ALLOWED else "the most that a small archive may"
+    return f"it unpacks to more than {limit // 2**20} MiB, {most}"
 
 
 def _zip_name(entry: zipfile.ZipInfo) -> str:

@@ -199,7 +199,7 @@ def _load_npz(path: Path) -> dict[str, NDArray[Any]]:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
         if unpacked > unpacked_limit(path):
-            raise DataError(f"{shown(str(path))}: unpacks to {unpacked} bytes, more than 100 times its size")
+            raise DataError(f"{shown(str(path))}: unpacks to {unpacked} bytes, more than 100 times its size and 1 GiB")
         with np.load(path, allow_pickle=False) as arrays:
             return {key: arrays[key] for key in arrays.files}
     except DataError:
@@ -227,7 +227,7 @@ def _read_idx(path: Path, ndim: int) -> NDArray[np.uint8]:
             shape = tuple(int(side) for side in np.frombuffer(header, ">u4", offset=4))
             wanted = math.prod(shape)
             if wanted > unpacked_limit(path):
-                raise DataError(f"says it holds {wanted} bytes, more than 100 times its size")
+                raise DataError(f"says it holds {wanted} bytes, more than 100 times its size and 1 GiB")
             content = file.read(wanted + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"cannot be read ({error})") from None

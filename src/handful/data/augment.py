@@ -11,17 +11,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from handful import rng
 from handful.config import Recipe
-from handful.data.colour import grey as grey
 from handful.data.colour import jitter
-from handful.data.colour import shift_hue as shift_hue
 from handful.data.degrade import blur, erase, erasing_boxes
-from handful.data.draws import NUM_DRAWS as NUM_DRAWS
-from handful.data.draws import Draws as Draws
-from handful.data.draws import drawn
+from handful.data.draws import Draws, drawn
 from handful.data.images import LabeledImages, Origin
 from handful.data.policies import AnyPolicy, TrivialAugment
 from handful.data.warp import affine, homography, rotations, translations, warp
@@ -230,7 +227,7 @@ def _preset(name: str) -> dict[str, Any]:
     return dict(PRESETS[name])
 
 
-def augmented_copies(images: LabeledImages, rows: Any, recipe: Augmentation, seed: int) -> LabeledImages:
+def augmented_copies(images: LabeledImages, rows: NDArray[np.int64], recipe: Augmentation, seed: int) -> LabeledImages:
     """Return one augmented copy of the picture at each of `rows` (int [M], repeats allowed), made once.
 
     The copies are synthetic: their maker is the digest of the recipe, their parent the row of the picture they came
@@ -245,10 +242,10 @@ def augmented_copies(images: LabeledImages, rows: Any, recipe: Augmentation, see
         copy[place] = seen.get(row, 0)
         seen[row] = copy[place] + 1
     seed = rng.derive(seed, "copies")
+    draws = Draws(len(images), seed)
     made = np.empty((len(rows), *images.pixels.shape[1:]), dtype=np.uint8)
     for number in np.unique(copy):
         chosen = np.flatnonzero(copy == number)
-        draws = Draws(len(images), seed)
         for places in np.array_split(chosen, math.ceil(len(chosen) / 256)):
             floats = torch.from_numpy(images.pixels[rows[places]]).float() / 255
             out = recipe.apply(floats, draws.at(copy[places], rows[places]))

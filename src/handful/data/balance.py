@@ -7,7 +7,7 @@ table can be shown before anything is computed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Protocol
 
 import numpy as np
@@ -111,13 +111,12 @@ def weights_of(balance: Balance, counts: NDArray[np.int64]) -> NDArray[np.float6
     """
     if balance.weights == "none":
         return None
-    present = counts > 0
     if balance.weights == "inverse":
         raw = 1 / np.maximum(counts, 1)
     else:
         beta = BETA if balance.beta is None else balance.beta
         raw = (1 - beta) / (1 - beta ** np.maximum(counts, 1))
-    raw = np.where(present, raw, 0.0)
+    raw = np.where(counts > 0, raw, 0.0)
     return np.asarray(raw * counts.sum() / max((raw * counts).sum(), 1e-12))
 
 
@@ -134,7 +133,7 @@ class Composition:
     """
 
     cap: int | Literal["smallest"] | None = None
-    amount: Amount | None = field(default=None)
+    amount: Amount | None = None
     real: bool = True
     enlarge: int = 0
     enlarge_synthetic: bool = False

@@ -97,6 +97,21 @@ def keep_filled(
     return kept
 
 
+def scratch(shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
+    """Return zeros, uint8, that are wanted for a short time; None where there is no room for them.
+
+    Larger than 64 MiB they are in a file without a name in the cache folder, which goes when they do.
+    """
+    if int(np.prod(shape, dtype=np.int64)) <= MAP_ABOVE:
+        return np.zeros(shape, np.uint8)
+    try:
+        cache_dir().mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=cache_dir()) as file:
+            return np.memmap(file, np.uint8, "w+", shape=shape)
+    except OSError:
+        return None
+
+
 def publish(path: Path, write: Callable[[Path], None]) -> None:
     """Let `write` make a file aside, then give it its name `path`; a cache that cannot be written is a warning."""
     aside: Path | None = None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import posixpath
 import threading
 import warnings
+from collections.abc import Callable
 from io import BytesIO
-from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import PIL
@@ -22,7 +23,7 @@ MAX_PIXELS = 89_000_000  # just below where Pillow itself starts to warn
 PICTURE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".pbm"}
 )
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 _GREY = frozenset({"1", "L", "LA", "La"})
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -34,12 +35,13 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _ORIENTATION = 0x0112
+MadeT = TypeVar("MadeT")
 _warning_filters = threading.Lock()
 
 
 def is_picture(path: str) -> bool:
     """Return whether a path ends like a picture file; whether it holds one is for `decode` to find out."""
-    return PurePosixPath(path).suffix.lower() in PICTURE_SUFFIXES
+    return posixpath.splitext(path)[1].lower() in PICTURE_SUFFIXES
 
 
 def decode(data: bytes) -> NDArray[np.uint8]:
@@ -56,11 +58,20 @@ def decode(data: bytes) -> NDArray[np.uint8]:
     Raises:
         DataError: the reason, short and without the file's name: not a picture, cut short, or too many pixels.
     """
+    return _made(data, lambda image: pixels_of(_loaded(image)))
+
+
+def decoded(data: bytes) -> Image.Image:
+    """Return what `decode` does, as a Pillow image of mode L or RGB: the shorter way to a view of it."""
+    return _made(data, _loaded)
+
+
+def _made(data: bytes, make: Callable[[Image.Image], MadeT]) -> MadeT:
     if not data:
         raise DataError("empty file (0 bytes)")
     try:
         with _opened(data) as image:
-            return _loaded(image)
+            return make(image)
     except DataError:
         raise
     except UnidentifiedImageError:
@@ -78,7 +89,7 @@ def of_image(image: Image.Image) -> NDArray[np.uint8]:
         DataError: too many pixels, or an image that cannot be loaded.
     """
     try:
-        return _loaded(image)
+        return pixels_of(_loaded(image))
     except DataError:
         raise
     except Exception as error:  # an image opened by someone else reads its untrusted file only now
@@ -97,21 +108,34 @@ def resized(picture: NDArray[np.uint8], view: View, channels: int) -> NDArray[np
         view: size and policy.
         channels: 1 or 3. Grey to RGB repeats the channel, RGB to grey is ITU-R 601 luma, before the resize.
     """
-    picture = _with_channels(picture, channels)
-    size = view.size
-    height, width = picture.shape[1:]
-    if height == width == size:
+    if picture.shape == (channels, view.size, view.size):
         return picture
-    image = _image(picture)
+    return at_view(_image(picture), view, channels)
+
+
+def at_view(image: Image.Image, view: View, channels: int) -> NDArray[np.uint8]:
+    """Return what `resized` does, of a Pillow image of mode L or RGB."""
+    if channels == 1:
+        image = image if image.mode == "L" else image.convert("L")
+    small = _fitted(image, view)
+    return small if len(small) == channels else np.repeat(small, channels, axis=0)
+
+
+def _fitted(image: Image.Image, view: View) -> NDArray[np.uint8]:
+    size = view.size
+    width, height = image.size
+    if width == height == size:
+        return pixels_of(image)
     if view.resize == "stretch":
-        return _pixels(image.resize((size, size), Image.Resampling.BICUBIC))
+        return pixels_of(image.resize((size, size), Image.Resampling.BICUBIC))
     if view.resize == "crop":
         side = min(width, height)
         left, top = (width - side) / 2, (height - side) / 2
-        return _pixels(image.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side)))
+        box = (left, top, left + side, top + side)
+        return pixels_of(image.resize((size, size), Image.Resampling.BICUBIC, box=box))
     across, down = padded_sides(width, height, size)
-    inner = _pixels(image.resize((across, down), Image.Resampling.BICUBIC))
-    mean = np.rint(picture.mean(axis=(1, 2))).astype(np.uint8)
+    inner = pixels_of(image.resize((across, down), Image.Resampling.BICUBIC))
+    mean = np.rint(pixels_of(image).mean(axis=(1, 2))).astype(np.uint8)
     padded = np.repeat(mean, size * size).reshape(len(mean), size, size)
     top, left = (size - down) // 2, (size - across) // 2
     padded[:, top : top + down, left : left + across] = inner
@@ -124,19 +148,31 @@ def padded_sides(width: int, height: int, size: int) -> tuple[int, int]:
     return max(1, round(width * size / longer)), max(1, round(height * size / longer))
 
 
-def _loaded(image: Image.Image) -> NDArray[np.uint8]:
+def pixels_of(image: Image.Image) -> NDArray[np.uint8]:
+    """Return the pixels of a Pillow image of mode L or RGB: uint8 [C, H, W], C is 1 or 3."""
+    planes = planes_of(image)
+    joined = bytearray().join(planes)  # unlike bytes, an array of it can be written
+    return np.frombuffer(joined, np.uint8).reshape(len(planes), image.height, image.width)
+
+
+def planes_of(image: Image.Image) -> list[bytes]:
+    """Return the pixels of each band, row by row: half the time of one interleaved array and its transpose."""
+    return [image.tobytes("raw", band) for band in image.getbands()]
+
+
+def _loaded(image: Image.Image) -> Image.Image:
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise DataError(_too_large(f"{width} x {height} pixels"))
     image.load()
-    return _pixels(_upright(_eight_bit(image), _orientation(image)))
+    return _upright(_eight_bit(image), _orientation(image))
 
 
 def _opened(data: bytes) -> Image.Image:
     with _warning_filters, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        return Image.open(BytesIO(data), formats=_FORMATS)
+        return Image.open(BytesIO(data), formats=FORMATS)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -160,6 +196,8 @@ def _eight_bit(image: Image.Image) -> Image.Image:
         white = Image.new("RGBA", over.size, (255, 255, 255, 255))
         image = Image.alpha_composite(white, over).convert("RGB")
         return image.getchannel(0) if mode == "L" else image
+    if image.mode == mode and not getattr(image, "is_animated", False):
+        return image  # nothing of it is still to be read
     return image.convert(mode)
 
 
@@ -179,22 +217,9 @@ def _upright(image: Image.Image, orientation: int) -> Image.Image:
     return image.transpose(_UPRIGHT[orientation]) if orientation != 1 else image
 
 
-def _pixels(image: Image.Image) -> NDArray[np.uint8]:
-    array = np.asarray(image, dtype=np.uint8)
-    return np.array(array[None] if array.ndim == 2 else array.transpose(2, 0, 1), order="C")
-
-
 def _image(picture: NDArray[np.uint8]) -> Image.Image:
     bands = [Image.fromarray(np.ascontiguousarray(channel)) for channel in picture]
     return bands[0] if len(bands) == 1 else Image.merge("RGB", bands)  # half the time of one interleaved array
-
-
-def _with_channels(picture: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
-    if len(picture) == channels:
-        return picture
-    if channels == 3:
-        return np.repeat(picture, 3, axis=0)
-    return _pixels(_image(picture).convert("L"))
 
 
 def _too_large(what: str) -> str:

@@ -1,7 +1,7 @@
-"""The uniform random numbers that name every augmentation.
+"""The random numbers that an augmentation is made of, and which of them decides what.
 
-The random numbers of a picture are named by (seed, epoch, slot): the same picture in the same epoch is augmented the
-same way for any batch size and on any engine.
+Those of a picture are named by (seed, epoch, slot): the same picture in the same epoch is augmented the same way for
+any batch size and on any engine.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ COLUMNS = {  # which of the draws decides what
 
 
 class Draws:
-    """The uniform random numbers that name every augmentation of N pictures.
+    """Uniform random numbers for N pictures in every epoch.
 
     Args:
         num: number of slots N.

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from handful.data.alike import BITS, CORRELATION
 from handful.data.channels import Channels, channels_of
 from handful.data.features import Features, colour_features
 from handful.data.images import View
 from handful.data.load import load
-from handful.data.look import BITS, CORRELATION, SAMPLE, first_rows, sample
+from handful.data.look import SAMPLE, first_rows, sample
 from handful.data.near import VIEW, correlations, hashes, near_pairs
 from handful.data.profile import plain, profile
 from handful.data.source import Source

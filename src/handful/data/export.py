@@ -11,7 +11,7 @@ import unicodedata
 import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import handful
+from handful.data.decode import is_picture
 from handful.data.files import shown
 from handful.data.images import LabeledImages, content_of
 from handful.errors import DataError, StoreError
@@ -26,7 +27,6 @@ from handful.errors import DataError, StoreError
 FORMAT = 1
 FOLDERS = ("original", "generated", "balanced")
 FILES = ("manifest.csv", "card.json", "README.md")
-COLUMNS = ("path", "label", "origin", "source", "generator", "seed", "balanced", "digest", "original_digest")
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f]')  # what Windows, macOS and Linux together do not allow
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 _LONGEST = 100  # bytes of a folder name
@@ -46,6 +46,9 @@ class _Row(NamedTuple):
     original_digest: str
 
 
+COLUMNS = _Row._fields
+
+
 def write_pictures(
     real: LabeledImages,
     synthetic: LabeledImages | None,
@@ -57,7 +60,7 @@ def write_pictures(
 ) -> Path:
     """Write pictures into a new folder and return it; an older export at that place is replaced.
 
-        original/CLASS/real-000012.png      the real pictures, named by their row in the source
+        original/CLASS/NAME.png             the real pictures, named by the file in their id, else real-000012 by row
         generated/CLASS/made-SEED.png       the synthetic ones, named by their seed; only where there are any
         balanced/CLASS/...                  both: hard links, or copies where there are no links
         manifest.csv                        a row per picture, columns COLUMNS
@@ -73,7 +76,8 @@ def write_pictures(
         output: the folder to write.
         card: what the caller knows of the pictures, JSON values. `inflated`, where it is there and not empty, says
             why numbers from these pictures are too high, and `notes` is a list of sentences.
-        ids: N names of the real pictures for the manifest; None: their rows in the source.
+        ids: N names of the real pictures, such as their paths, for the manifest and, their last part as far as file
+            systems allow it, for the files; None: their rows in the source.
         kept: bool [N], which of the real pictures are in `balanced/`; None: all of them.
 
     Raises:
@@ -90,9 +94,11 @@ def write_pictures(
         aside.mkdir()
         names = dict(zip(real.origin.parent.tolist(), ids or (), strict=ids is not None))
         chosen = np.ones(len(real), dtype=np.bool_) if kept is None else kept
-        rows = _write(real, aside, folders, "original", chosen, names)
+        taken: set[str] = set()
+        rows = _write(real, aside, folders, "original", chosen, names, taken)
         if synthetic is not None and len(synthetic):
-            rows += _write(synthetic, aside, folders, "generated", np.ones(len(synthetic), dtype=np.bool_), names)
+            every = np.ones(len(synthetic), dtype=np.bool_)
+            rows += _write(synthetic, aside, folders, "generated", every, names, taken)
         with (aside / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([COLUMNS, *rows])
         page = _card(card, rows, folders)
@@ -106,17 +112,20 @@ def write_pictures(
 
 def folder_names(class_names: Sequence[str]) -> dict[str, str]:
     """Return a folder name for every class, by class name: valid and different on Linux, macOS and Windows."""
-    found: dict[str, str] = {}
     taken: set[str] = set()
-    for name in sorted(class_names, key=lambda name: _safe(name) != name):  # whoever has a valid name keeps it
-        base, num = _safe(name), 1
-        folder = base
-        while _same(folder) in taken:
-            num += 1
-            folder = f"{base}-{num}"
-        taken.add(_same(folder))
-        found[name] = folder
+    # whoever has a valid name keeps it
+    found = {name: _free(_safe(name), taken) for name in sorted(class_names, key=lambda name: _safe(name) != name)}
     return {name: found[name] for name in class_names}
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """The name, with the first number behind it that makes it new; it is taken then."""
+    found, num = name, 1
+    while _same(found) in taken:
+        num += 1
+        found = f"{name}-{num}"
+    taken.add(_same(found))
+    return found
 
 
 def _safe(name: str) -> str:
@@ -197,18 +206,22 @@ def _write(
     top: str,
     chosen: NDArray[np.bool_],
     names: Mapping[int, str],
-) -> list[tuple[str, ...]]:
-    """The pictures of one kind as files, and their rows of the manifest, by class and then in their own order."""
+    taken: set[str],
+) -> list[_Row]:
+    """The pictures of one kind as files, and their rows of the manifest, by class and then in their own order.
+
+    `taken` holds the places used so far, of both kinds: they lie in one folder of `balanced/`.
+    """
     origin, digests = images.origin, content_of(images.pixels)
-    used: Counter[str] = Counter()
-    rows: list[tuple[str, ...]] = []
+    rows: list[_Row] = []
     for row in np.argsort(images.labels, kind="stable").tolist():
         name = images.class_names[int(images.labels[row])]
         parent, seed = int(origin.parent[row]), int(origin.seed[row])
         real = top == "original"
-        stem = f"{folders[name]}/{f'real-{parent:06}' if real else f'made-{seed}'}"
-        used[stem] += 1
-        place = f"{stem}{f'-{used[stem]}' if used[stem] > 1 else ''}.png"
+        stem = f"real-{parent:06}" if real else f"made-{seed}"
+        if real and is_picture(names.get(parent, "")):
+            stem = _safe(PurePosixPath(names[parent]).stem)
+        place = f"{_free(f'{folders[name]}/{stem}', taken)}.png"
         path, balanced = f"{top}/{place}", f"balanced/{place}" if chosen[row] else ""
         pixels = images.pixels[row]
         (root / path).parent.mkdir(parents=True, exist_ok=True)
@@ -241,12 +254,11 @@ def _link(picture: Path, place: Path) -> None:
         shutil.copyfile(picture, place)
 
 
-def _card(card: Mapping[str, Any], rows: Sequence[tuple[str, ...]], folders: Mapping[str, str]) -> dict[str, Any]:
-    made = [_Row(*row) for row in rows]
+def _card(card: Mapping[str, Any], rows: Sequence[_Row], folders: Mapping[str, str]) -> dict[str, Any]:
     counts = {
-        "original": Counter(row.label for row in made if row.origin == "real"),
-        "generated": Counter(row.label for row in made if row.origin == "synthetic"),
-        "balanced": Counter(row.label for row in made if row.balanced),
+        "original": Counter(row.label for row in rows if row.origin == "real"),
+        "generated": Counter(row.label for row in rows if row.origin == "synthetic"),
+        "balanced": Counter(row.label for row in rows if row.balanced),
     }
     return {
         "handful_pictures": FORMAT,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,6 +18,8 @@ from handful.errors import DataError
 MAX_FILE_BYTES = 256 * 2**20
 MAX_THREADS = 4
 BATCH_BYTES = 64 * 2**10  # small files go to a thread together: handing over each costs more than it saves
+LARGE_BATCH = 4 * BATCH_BYTES  # where little is made of each file
+KEY_BATCH = 64  # files
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
@@ -96,22 +99,14 @@ class FolderFiles:
         return Listing(tuple(sorted(paths)), tuple(sorted(empty)), tuple(sorted(faults)))
 
     def read(self, paths: Sequence[str]) -> Iterator[tuple[int, bytes | DataError]]:
+        root = str(self.root)
         for position, path in enumerate(paths):
-            yield position, self._content(path)
+            yield position, _content(os.path.join(root, path))
 
     def key(self, paths: Sequence[str]) -> str:
-        contents = (content for _, content in self.read(paths))
-        return digest_of([hashlib.sha256(c if isinstance(c, bytes) else str(c).encode()).hexdigest() for c in contents])
-
-    def _content(self, path: str) -> bytes | DataError:
-        whole = self.root / path
-        try:
-            if not whole.is_file():
-                return DataError("not a file" if whole.exists() else "no such file")
-            with whole.open("rb") as file:
-                return bounded(file.read(MAX_FILE_BYTES + 1))
-        except OSError as error:
-            return DataError(f"cannot be read ({error.strerror})")
+        root = str(self.root)
+        batches = in_batches(((os.path.join(root, path), 1) for path in paths), _digests, KEY_BATCH)
+        return digest_of([digest for digests in batches for digest in digests])
 
 
 def open_files(path: Path) -> Files | None:
@@ -127,11 +122,14 @@ def open_files(path: Path) -> Files | None:
 
 
 def each(
-    files: Files, paths: Sequence[str], work: Callable[[bytes], ResultT]
+    files: Files, paths: Sequence[str], work: Callable[[bytes], ResultT], batch: int = BATCH_BYTES
 ) -> Iterator[tuple[int, ResultT | DataError]]:
     """Yield (position in `paths`, what `work` made of the content, or why it could not), in no particular order.
 
     The files are read one after the other; `work` runs in up to four threads, small files batch by batch.
+
+    Args:
+        batch: bytes of files that go to a thread together; what `work` makes of them is in memory together.
     """
 
     def outcome(content: bytes | DataError) -> ResultT | DataError:
@@ -140,11 +138,11 @@ def each(
         except DataError as error:
             return error
 
-    def outcomes(batch: list[tuple[int, bytes | DataError]]) -> list[tuple[int, ResultT | DataError]]:
-        return [(position, outcome(content)) for position, content in batch]
+    def outcomes(contents: list[tuple[int, bytes | DataError]]) -> list[tuple[int, ResultT | DataError]]:
+        return [(position, outcome(content)) for position, content in contents]
 
     read = (((place, found), 0 if isinstance(found, DataError) else len(found)) for place, found in files.read(paths))
-    for made in in_batches(read, outcomes, BATCH_BYTES):
+    for made in in_batches(read, outcomes, batch):
         yield from made
 
 
@@ -154,8 +152,8 @@ def in_batches(
     """Yield what `work` made of each batch, in order, in up to four threads; few batches are under way at any time.
 
     Args:
-        items: (item, its bytes).
-        size: bytes at which a batch is full.
+        items: (item, its weight, such as its bytes).
+        size: weight at which a batch is full.
     """
     threads = min(MAX_THREADS, os.cpu_count() or 1)
     under_way: deque[Future[ResultT]] = deque()
@@ -196,6 +194,26 @@ def entry_fault(path: str) -> str:
 def shown(path: str) -> str:
     """Return a path as one printable line: as it is, or quoted and escaped where it holds a newline or the like."""
     return path if path.isprintable() else ascii(path)
+
+
+def _content(place: str) -> bytes | DataError:
+    try:
+        status = os.stat(place)
+        if not stat.S_ISREG(status.st_mode):
+            return DataError("not a file")
+        size = min(status.st_size, MAX_FILE_BYTES)
+        with open(place, "rb") as file:
+            content = file.read(size + 1)  # memory for all that is asked for is taken before it is read
+            return bounded(content if len(content) <= size else content + file.read(MAX_FILE_BYTES - size))
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # a name with a null byte is a ValueError
+        return DataError("no such file")
+    except OSError as error:
+        return DataError(f"cannot be read ({error.strerror})")
+
+
+def _digests(places: list[str]) -> list[str]:
+    contents = map(_content, places)
+    return [hashlib.sha256(c if isinstance(c, bytes) else str(c).encode()).hexdigest() for c in contents]
 
 
 def _name_fault(path: str) -> str:

@@ -1,58 +1,47 @@
-"""Decoded pictures on their way from the scan of a source to its first load, so that neither decodes them again."""
+"""Pictures at a view, on their way from the scan of a source to its first load, so that neither decodes them again."""
 
 from __future__ import annotations
 
-import hashlib
 import threading
 
 import numpy as np
 from numpy.typing import NDArray
 
-MAX_BYTES = 128 * 2**20
+from handful.data.images import View
+
+_NONE = np.zeros((0, 1, 1, 1), np.uint8)
 
 
 class Held:
-    """Pictures by the bytes of their files, each given out once; the oldest go where there are too many.
+    """Pictures of one scan at one view, by the digests of their decoded originals; given out once, then gone.
 
     Args:
-        limit: bytes of pixels held at most; a larger picture is not held.
+        view: that they are seen at.
+        content: S32 [N], digests of the originals; empty where a picture cannot be read.
+        pixels: uint8 [N, C, size, size], C is the view's channels, 3 where it has none of its own.
     """
 
-    def __init__(self, limit: int) -> None:
-        self.limit, self.size = limit, 0
-        self._pictures: dict[bytes, NDArray[np.uint8]] = {}
+    def __init__(self, view: View, content: NDArray[np.bytes_], pixels: NDArray[np.uint8]) -> None:
+        self.view = view
         self._lock = threading.Lock()
+        self._pictures: tuple[dict[bytes, int], NDArray[np.uint8]] | None = (
+            {digest: row for row, digest in enumerate(content.tolist()) if digest},
+            pixels,
+        )
 
-    def put(self, data: bytes, picture: NDArray[np.uint8]) -> None:
-        """Hold uint8 [C, H, W], what a file of these bytes decodes to."""
-        if picture.nbytes > self.limit:
-            return
-        key = hashlib.sha256(data).digest()
+    def take(self, view: View, channels: int, grey: bool) -> tuple[dict[bytes, int], NDArray[np.uint8]]:
+        """Return (digest -> row of the pixels, pixels) and hold them no longer; nothing where they are of no use.
+
+        The pixels of a picture follow from its digest, so that they are the right ones whatever the files hold now.
+
+        Args:
+            view: size and policy that are wanted.
+            channels: 1 or 3, that are wanted: the first ones of the pixels.
+            grey: whether all pictures that are wanted are grey, so that any of their three channels will do.
+        """
         with self._lock:
-            self._take(key)
-            self._pictures[key] = picture
-            self.size += picture.nbytes
-            while self.size > self.limit:
-                self._take(next(iter(self._pictures)))
-
-    def pop(self, data: bytes) -> NDArray[np.uint8] | None:
-        """Return what is held for a file of these bytes and hold it no longer, None where nothing is."""
-        if not self._pictures:
-            return None
-        key = hashlib.sha256(data).digest()
-        with self._lock:
-            return self._take(key)
-
-    def clear(self) -> None:
-        """Hold nothing any longer."""
-        with self._lock:
-            self._pictures.clear()
-            self.size = 0
-
-    def _take(self, key: bytes) -> NDArray[np.uint8] | None:
-        picture = self._pictures.pop(key, None)
-        self.size -= 0 if picture is None else picture.nbytes
-        return picture
-
-
-HELD = Held(MAX_BYTES)
+            pictures, self._pictures = self._pictures, None
+        if pictures is None or (view.size, view.resize) != (self.view.size, self.view.resize):
+            return {}, _NONE
+        fits = channels == pictures[1].shape[1] or (channels == 1 and grey)
+        return pictures if fits else ({}, _NONE)

@@ -170,10 +170,21 @@ def content_of(pictures: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> NDA
 
 
 def _content(picture: NDArray[np.uint8]) -> bytes:
-    if picture.shape[0] == 3 and (picture[0] == picture[1]).all() and (picture[0] == picture[2]).all():
-        picture = picture[:1]
-    header = "x".join(str(side) for side in picture.shape)
-    return hashlib.sha256(header.encode() + np.ascontiguousarray(picture).tobytes()).hexdigest()[:32].encode()
+    return content_of_planes([plane.tobytes() for plane in picture], picture.shape[1:])[0]
+
+
+def content_of_planes(planes: Sequence[bytes], shape: tuple[int, ...]) -> tuple[bytes, bool]:
+    """Return the digest of a picture, as `content_of` has it, and whether it is grey: one channel, or equal ones.
+
+    Args:
+        planes: the pixels of each of C channels, row by row.
+        shape: H, W of each.
+    """
+    grey = all(plane == planes[0] for plane in planes[1:])
+    digest = hashlib.sha256("x".join(map(str, (1 if grey else len(planes), *shape))).encode())
+    for plane in planes[:1] if grey else planes:
+        digest.update(plane)
+    return digest.hexdigest()[:32].encode(), grey
 
 
 def require_real(images: LabeledImages, what: str) -> None:

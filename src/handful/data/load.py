@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from handful.config import digest_of
 from handful.data import decode as decoding
 from handful.data.cache import cache_dir, keep_filled, recall
-from handful.data.files import Files, FolderFiles, Listing, each, in_batches, open_files, shown
-from handful.data.held import HELD
+from handful.data.files import Files, FolderFiles, Listing, each, open_files, shown
 from handful.data.images import LabeledImages, Origin, View
 from handful.data.layout import pictures_in
 from handful.data.originals import ArrayOriginals
@@ -22,14 +21,14 @@ from handful.errors import DataError
 
 __all__ = ["cache_dir", "load", "load_unlabeled"]
 _UINT8 = np.dtype(np.uint8)
-_BATCH_BYTES = 2**19  # of decoded pictures that one thread resizes at a time
 
 
 def load(source: Source, view: View, rows: NDArray[np.int64] | Sequence[int] | None = None) -> LabeledImages:
     """Return the pictures of a source at a view, in row order; their origins carry the digests of the originals.
 
-    Decoded once per (source digest, view): a second call finds them in `cache_dir()`, checks that they are whole and
-    decodes nothing; larger than 64 MiB they are memory-mapped, read-only. A source from arrays is not cached.
+    Decoded once per (source digest, view), and not here where opening the source was told the view: a second call finds
+    them in `cache_dir()`, checks that they are whole and decodes nothing; larger than 64 MiB they are memory-mapped,
+    read-only. A source from arrays is not cached.
 
     Args:
         source: where the pictures come from.
@@ -55,7 +54,6 @@ def load(source: Source, view: View, rows: NDArray[np.int64] | Sequence[int] | N
         place = cache_dir() / "views" / f"{key}.npy"
         found = recall(place, shape)
         pixels = keep_filled(place, _UINT8, shape, lambda out: _fill(out, source, view)) if found is None else found
-    HELD.clear()
     images = LabeledImages(pixels, source.labels, source.class_names, Origin.of_real(source.content))
     return images if rows is None else images.take(np.asarray(rows, dtype=np.int64))
 
@@ -81,7 +79,7 @@ def load_unlabeled(
     faults = list(listing.faults)
     pixels = np.zeros((len(paths), channels, view.size, view.size), np.uint8)
     readable = np.ones(len(paths), np.bool_)
-    for position, picture in each(files, paths, lambda data: decoding.resized(decoding.decode(data), view, channels)):
+    for position, picture in each(files, paths, lambda data: decoding.at_view(decoding.decoded(data), view, channels)):
         if isinstance(picture, DataError):
             faults.append((paths[position], str(picture)))
             readable[position] = False
@@ -96,13 +94,17 @@ def load_unlabeled(
 
 
 def _fill(out: NDArray[np.uint8], source: Source, view: View) -> None:
-    def fill(batch: list[tuple[int, NDArray[np.uint8]]]) -> None:
-        for row, picture in batch:
-            out[row] = decoding.resized(picture, view, out.shape[1])
+    channels = out.shape[1]
+    place, pixels = ({}, out) if source.held is None else source.held.take(view, channels, source.channels == 1)
+    missing = []
+    for row, content in enumerate(source.content.tolist()):
+        if (held := place.get(content)) is None:
+            missing.append(row)
+        else:
+            out[row] = pixels[held, :channels]
 
-    read = ((item, item[1].nbytes) for item in source.read_all())
-    for _ in in_batches(read, fill, _BATCH_BYTES):
-        pass
+    for row, small in source.each(lambda picture: decoding.resized(picture, view, channels), missing):
+        out[row] = small
 
 
 def _of_arrays(

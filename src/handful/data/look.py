@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from handful.data.alike import BITS, CORRELATION, COSINE, Embed, NearCopies, embedded, embedded_copies, near_copies
 from handful.data.channels import Channels, channels_of
 from handful.data.features import colour_features
 from handful.data.load import load
-from handful.data.near import VIEW, clusters, correlations, hashes, near_pairs
+from handful.data.near import VIEW
 from handful.data.neighbours import Doubts, find_doubts
+from handful.data.originals import FileOriginals
 from handful.data.profile import Profile, plain, profile
 from handful.data.source import Source
+from handful.data.stored import stored_of
 from handful.data.suspicious import Suspicion, find_suspicious
 from handful.data.symmetry import Symmetry, find_symmetries
 from handful.data.triage import ADVICE, SOURCE, Triage, triage
@@ -24,26 +27,7 @@ from handful.errors import ConfigError, unknown
 from handful.rng import numpy_rng
 
 SAMPLE = 5000
-BITS = 4
-CORRELATION = 0.95
 CHECKS = ("near-copies", "files", "doubts", "flips")
-
-
-@dataclass(frozen=True)
-class NearCopies:
-    """Different pictures that are nearly the same.
-
-    Args:
-        bits, correlation: hashes differ in at most so many of 64 bits, and luma at 32 x 32 px correlates by so much.
-        groups: rows, each picture once (of exact copies the first); near copies of near copies are in one group.
-        across_parts, across_classes: groups that lie in more than one part, or have more than one label.
-    """
-
-    bits: int
-    correlation: float
-    groups: tuple[tuple[int, ...], ...]
-    across_parts: tuple[tuple[int, ...], ...]
-    across_classes: tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -52,23 +36,29 @@ class Findings:
 
     Args:
         profile: counts, sizes, exact copies and faults.
+        modes: N modes as the files hold them, before decoding; None where no file was looked into.
         ids: N names, for the rows below.
         labels: N class ids; class_names: K names.
         channels: colour statistics of the training part (a seeded sample of at most 5,000).
         near_copies, suspicious: searched completely.
+        embedding: name of the embedding that `embedded_copies` and `doubts` go by; '' where there is none.
+        embedded_copies: near copies that its distance finds and hashes do not, in the sample of `doubts`.
         doubts: by neighbours in a seeded sample of at most 5,000 different pictures; rows are the source's.
         flips: on a seeded sample of at most 5,000 different training pictures.
         generation: for each class what its number of training pictures means.
-        sampled: pictures looked at and pictures there are, for `channels`, `doubts` and `flips`.
+        sampled: pictures looked at and pictures there are, for `channels`, `embedded_copies`, `doubts` and `flips`.
         seed: of the samples.
     """
 
     profile: Profile
+    modes: tuple[str, ...] | None
     ids: tuple[str, ...]
     labels: tuple[int, ...]
     class_names: tuple[str, ...]
     channels: Channels
     near_copies: NearCopies | None
+    embedding: str
+    embedded_copies: NearCopies | None
     suspicious: tuple[Suspicion, ...]
     doubts: Doubts | None
     flips: tuple[Symmetry, ...] | None
@@ -81,11 +71,15 @@ class Findings:
         """Return JSON values: the profile's keys, and one for each check, null where it was skipped."""
         names = self.class_names
         found: dict[str, Any] = self.profile.to_json()
+        found["modes"] = None if self.modes is None else self._modes(self.modes)
         found["channels"] = asdict(self.channels)
-        found["near_copies"] = None if self.near_copies is None else self._near(self.near_copies)
+        near, more = self.near_copies, self.embedded_copies
+        found["near_copies"] = near and {"bits": BITS, "correlation": CORRELATION, **self._near(near)}
+        found["embedded_copies"] = more and {"embedding": self.embedding, "cosine": COSINE, **self._near(more)}
         found["suspicious"] = [{"path": self.ids[one.row], "kind": one.kind, "why": one.why} for one in self.suspicious]
         found["doubts"] = self.doubts and {
             **{key: getattr(self.doubts, key) for key in ("k", "agreeing", "num_checked", "accuracy")},
+            "embedding": self.embedding,
             "pictures": [
                 {
                     "path": self.ids[one.row],
@@ -107,10 +101,23 @@ class Findings:
         plained: dict[str, Any] = plain(found)
         return plained
 
+    def _modes(self, modes: tuple[str, ...]) -> dict[str, Any]:
+        """How many files are stored in each mode, the most frequent first, over all and by class."""
+        by_class: list[Counter[str]] = [Counter() for _ in self.class_names]
+        for label, mode in zip(self.labels, modes, strict=True):
+            by_class[label][mode or "unknown"] += 1
+        order = [mode for mode, _ in Counter(mode or "unknown" for mode in modes).most_common()]
+        return {
+            "stored": {mode: sum(counts[mode] for counts in by_class) for mode in order},
+            "classes": [
+                {"name": name, "stored": {mode: counts[mode] for mode in order if counts[mode]}}
+                for name, counts in zip(self.class_names, by_class, strict=True)
+            ],
+            "shown": self.profile.colours,
+        }
+
     def _near(self, near: NearCopies) -> dict[str, Any]:
         return {
-            "bits": near.bits,
-            "correlation": near.correlation,
             "pictures": sum(len(rows) for rows in near.groups),
             "across_parts": len(near.across_parts),
             "across_classes": len(near.across_classes),
@@ -118,13 +125,23 @@ class Findings:
         }
 
 
-def look(source: Source, *, seed: int = 0, skip: Collection[str] = ()) -> Findings:
+def look(
+    source: Source,
+    *,
+    seed: int = 0,
+    skip: Collection[str] = (),
+    embed: Embed | None = None,
+    embedding: str = "an embedding",
+) -> Findings:
     """Return what is in a source.
 
     Exact and near copies and suspicious files are searched completely; the rest on samples that `seed` draws.
 
     Args:
         skip: names in CHECKS to leave out.
+        embed: features of pictures, see `handful.data.alike.embedded`; near copies are then also searched by their
+            distance, and labels doubted by it instead of by small pixels and colours.
+        embedding: what `embed` is called in the findings.
 
     Raises:
         ConfigError: an unknown check.
@@ -134,7 +151,10 @@ def look(source: Source, *, seed: int = 0, skip: Collection[str] = ()) -> Findin
     if strangers:
         raise ConfigError(*(unknown("check", name, CHECKS) for name in strangers))
     pixels = load(source, VIEW).pixels
-    suspicious = find_suspicious(source, pixels, files="files" not in skip)
+    stored = None
+    if "files" not in skip and isinstance(source.originals, FileOriginals):
+        stored = stored_of(source.originals)
+    suspicious = find_suspicious(source, pixels, stored)
     blank = {one.row for one in suspicious if one.kind == "blank"}
     once = first_rows(source)
     kept = np.array([row for row in once.tolist() if row not in blank], dtype=np.int64)
@@ -143,12 +163,17 @@ def look(source: Source, *, seed: int = 0, skip: Collection[str] = ()) -> Findin
     colour_rows = sample(train, seed, "colours")
     checked, flipped = sample(kept, seed, "neighbours"), sample(np.intersect1d(learnt, kept), seed, "flips")
     sampled = {"channels": (len(colour_rows), len(train))}
-    doubts = flips = near = None
+    doubts = flips = near = more = features = None
+    if embed is not None and len(checked) and not {"near-copies", "doubts"} <= set(skip):
+        features = embedded(source, checked, embed)
     if "near-copies" not in skip:
         near = near_copies(source, pixels, kept)
+        if features is not None:
+            more = embedded_copies(source, checked, features, near)
+            sampled["embedded_copies"] = (len(checked), len(kept))
     if "doubts" not in skip and len(checked):
-        found = find_doubts(colour_features(pixels[checked]), source.labels[checked])
-        doubts = _at(found, checked)
+        seen = colour_features(pixels[checked]) if features is None else features
+        doubts = _at(find_doubts(seen, source.labels[checked]), checked)
         sampled["doubts"] = (len(checked), len(kept))
     if "flips" not in skip:
         flips = find_symmetries(pixels[flipped], source.labels[flipped], source.num_classes)
@@ -156,11 +181,14 @@ def look(source: Source, *, seed: int = 0, skip: Collection[str] = ()) -> Findin
     counts = np.bincount(source.labels[learnt], minlength=source.num_classes)
     return Findings(
         profile=profile(source),
+        modes=None if stored is None else tuple(one.mode for one in stored),
         ids=source.ids,
         labels=tuple(source.labels.tolist()),
         class_names=source.class_names,
         channels=channels_of(source, colour_rows, part),
         near_copies=near,
+        embedding="" if features is None else embedding,
+        embedded_copies=more,
         suspicious=suspicious,
         doubts=doubts,
         flips=flips,
@@ -168,30 +196,6 @@ def look(source: Source, *, seed: int = 0, skip: Collection[str] = ()) -> Findin
         sampled=sampled,
         seed=seed,
         skipped=tuple(sorted(skip)),
-    )
-
-
-def near_copies(source: Source, pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> NearCopies:
-    """Return the groups of near copies among these rows of a source.
-
-    Args:
-        pixels: uint8 [N, C, 32, 32], the whole source at `near.VIEW`.
-        rows: int64 [M], different pictures, none of one colour.
-    """
-    small = pixels[rows]
-    pairs = near_pairs(hashes(small), BITS)
-    pairs = pairs[correlations(small, pairs) >= CORRELATION]
-    members: dict[int, list[int]] = defaultdict(list)
-    for place, first in enumerate(clusters(len(rows), pairs).tolist()):
-        members[first].append(int(rows[place]))
-    groups = tuple(tuple(found) for found in members.values() if len(found) > 1)
-    parts, labels = source.parts, source.labels
-    return NearCopies(
-        bits=BITS,
-        correlation=CORRELATION,
-        groups=groups,
-        across_parts=tuple(rows for rows in groups if len({parts[row] for row in rows}) > 1),
-        across_classes=tuple(rows for rows in groups if len({int(labels[row]) for row in rows}) > 1),
     )
 
 
@@ -218,8 +222,7 @@ def sample(rows: NDArray[np.int64], seed: int, name: str) -> NDArray[np.int64]:
 
 def _at(doubts: Doubts, rows: NDArray[np.int64]) -> Doubts:
     """The same doubts with the source's rows."""
-    found = tuple(type(one)(int(rows[one.row]), one.label, one.suggested, one.votes) for one in doubts.found)
-    return Doubts(doubts.k, doubts.agreeing, doubts.num_checked, doubts.accuracy, found)
+    return replace(doubts, found=tuple(replace(one, row=int(rows[one.row])) for one in doubts.found))
 
 
 def _flip(found: Symmetry, names: tuple[str, ...]) -> dict[str, Any]:

@@ -136,8 +136,6 @@ def _part(path: Path) -> str:
 
 
 def _parquet_files(folder: Path) -> list[Path]:
-    return (
-        [file for file in folder.iterdir() if file.suffix.lower() == ".parquet" and file.is_file()]
-        if folder.is_dir()
-        else []
-    )
+    if not folder.is_dir():
+        return []
+    return [file for file in folder.iterdir() if file.suffix.lower() == ".parquet" and file.is_file()]

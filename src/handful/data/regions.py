@@ -15,7 +15,7 @@ from handful.data import decode as decoding
 from handful.data.cache import cache_dir, keep, recall
 from handful.data.files import shown
 from handful.data.images import CONTENT
-from handful.data.originals import Originals
+from handful.data.originals import Originals, ResultT, Work, each_of
 from handful.data.scan import Progress, facts_of
 from handful.data.source import Source, capped
 from handful.data.table_file import read_table
@@ -37,6 +37,9 @@ class CutOriginals:
     def decoded(self, places: Sequence[int]) -> Iterator[tuple[int, NDArray[np.uint8] | DataError]]:
         for position, picture in self.whole.decoded(places):
             yield position, picture if isinstance(picture, DataError) else _cut(picture, self.boxes[places[position]])
+
+    def each(self, places: Sequence[int], work: Work[ResultT]) -> Iterator[tuple[int, ResultT | DataError]]:
+        yield from each_of(self.decoded(places), work)
 
     def taken(self, places: Sequence[int]) -> CutOriginals:
         return CutOriginals(self.whole.taken(places), self.boxes[np.asarray(places, dtype=np.int64)])

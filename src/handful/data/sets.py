@@ -13,7 +13,7 @@ from PIL import Image
 from handful.data.arrays import channels_first
 from handful.data.decode import decode, of_image
 from handful.data.layout import PART_FOLDERS, PART_ORDER, ordered
-from handful.data.originals import Originals
+from handful.data.originals import Originals, ResultT, Work, each_of
 from handful.errors import DataError, nearest
 
 IMAGE_NAMES = ("image", "img", "picture")
@@ -69,6 +69,9 @@ class SetOriginals:
                 yield position, error
             except Exception as error:  # foreign readers raise nearly anything on spoilt files, which are untrusted
                 yield position, DataError(f"cannot be read ({type(error).__name__}: {str(error).splitlines()[:1]})")
+
+    def each(self, places: Sequence[int], work: Work[ResultT]) -> Iterator[tuple[int, ResultT | DataError]]:
+        yield from each_of(self.decoded(places), work)
 
     def taken(self, places: Sequence[int]) -> SetOriginals:
         return SetOriginals(self.blocks, self.places[np.asarray(places, dtype=np.int64)], self.field)
@@ -127,21 +130,21 @@ def hugging_face_set(what: Any) -> Sets:
     if faults:
         raise DataError(*faults)
     blocks = sorted(zip(parts, given.values(), strict=True), key=lambda block: PART_ORDER[block[0]])
-    read = []
+    read, images, used = [], set(), set()
     for part, block in blocks:
         features = dict(block.features)
         image, label = columns_of(features, part)
         names = getattr(features[label], "names", None)
-        read.append((part, block, image, list(block[label]), None if names is None else tuple(map(str, names))))
-    images = {image for _, _, image, _, _ in read}
+        read.append((part, list(block[label]), None if names is None else tuple(map(str, names))))
+        images.add(image)
+        used |= {image, label}
     if len(images) > 1:
         raise DataError(f"the parts call their pictures {', '.join(sorted(images))}; give them one name")
     prints = [getattr(block, "_fingerprint", None) for _, block in blocks]
-    used = {*images, *(columns_of(dict(block.features), part)[1] for part, block in blocks)}
     return joined_sets(
         "dataset",
-        [(part, part, labels, names) for part, _, _, labels, names in read],
-        tuple(block for _, block, _, _, _ in read),
+        [(part, part, labels, names) for part, labels, names in read],
+        tuple(block for _, block in blocks),
         field=images.pop(),
         key="+".join(map(str, prints)) if all(prints) else "",
         ignored=tuple(sorted({f"column {name!r}" for _, b in blocks for name in b.column_names if name not in used})),

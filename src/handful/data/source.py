@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from handful.config import digest_of
 from handful.data import arrays as kinds
 from handful.data.files import Files, FolderFiles, open_files, shown
-from handful.data.images import LabeledImages, content_of
+from handful.data.held import Held
+from handful.data.images import LabeledImages, View, content_of
 from handful.data.layout import Layout, arrange
 from handful.data.manifest import read_manifest
-from handful.data.originals import ArrayOriginals, FileOriginals, Originals
+from handful.data.originals import ArrayOriginals, FileOriginals, Originals, ResultT, Work
 from handful.data.parquet import is_parquet, parquet_set
 from handful.data.scan import Progress, facts_of, scan, scan_sets
 from handful.data.sets import Sets, hugging_face_set, is_hugging_face
@@ -49,6 +50,7 @@ class Source:
         unreadable: (path, why) of the pictures left out because they cannot be read.
         left_out: (id, id kept) of the pictures left out because they are copies.
         notes: what should be known about what was ignored, in sentences.
+        held: pictures at a view that opening the source has made, for the first load; no part of comparison or digest.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Source:
     unreadable: tuple[tuple[str, str], ...] = ()
     left_out: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    held: Held | None = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -134,14 +137,23 @@ class Source:
 
         Files are opened one after the other, an archive once. Raises DataError like `read`.
         """
+        yield from self.each(lambda picture: picture, rows)
+
+    def each(self, work: Work[ResultT], rows: Sequence[int] | None = None) -> Iterator[tuple[int, ResultT]]:
+        """Yield (row, what `work` makes of its decoded original) as `read_all` does, worked on in several threads."""
         rows = range(len(self)) if rows is None else rows
-        for position, picture in self.originals.decoded(rows):
+        can_change = self.originals.CAN_CHANGE
+
+        def checked(picture: NDArray[np.uint8]) -> tuple[bytes, ResultT]:
+            return content_of([picture])[0] if can_change else b"", work(picture)
+
+        for position, found in self.originals.each(rows, checked):
             row = int(rows[position])
-            if isinstance(picture, DataError):
-                raise DataError(f"{shown(self.ids[row])}: {picture}; it was readable when the source was opened")
-            if self.originals.CAN_CHANGE and content_of([picture])[0] != self.content[row]:
+            if isinstance(found, DataError):
+                raise DataError(f"{shown(self.ids[row])}: {found}; it was readable when the source was opened")
+            if can_change and found[0] != self.content[row]:
                 raise DataError(f"{shown(self.ids[row])}: changed since the source was opened; open it again")
-            yield row, picture
+            yield row, found[1]
 
 
 def open_source(
@@ -150,6 +162,7 @@ def open_source(
     skip_unreadable: bool = False,
     regions: str | Path | None = None,
     progress: Progress | None = None,
+    view: View | None = None,
 ) -> Source:
     """Return the source that `what` names.
 
@@ -162,6 +175,8 @@ def open_source(
         skip_unreadable: leave pictures out that cannot be read and list them, instead of stopping.
         regions: a CSV of boxes; of each picture with one, only its box is seen (see `handful.data.regions`).
         progress: called with (pictures done, pictures in all) while pictures are decoded for the first time.
+        view: what `load` will be asked for: pictures that are decoded now are brought to it at once, and the first
+            load at it does not decode them again. It changes nothing else.
 
     Raises:
         DataError: every fault of the source, one line each.
@@ -169,7 +184,7 @@ def open_source(
     from handful.data.regions import cut, read_boxes
 
     try:
-        source = _opened(what, skip_unreadable, progress)
+        source = _opened(what, skip_unreadable, progress, view if regions is None else None)
         missing = [name for name, count in zip(source.class_names, source.counts, strict=True) if not count]
         if missing:
             raise DataError(*(f"class {name!r} has no picture; add some or leave the class out" for name in missing))
@@ -180,7 +195,7 @@ def open_source(
     return source if regions is None else cut(source, read_boxes(regions, source), progress)
 
 
-def _opened(what: Any, skip_unreadable: bool, progress: Progress | None) -> Source:
+def _opened(what: Any, skip_unreadable: bool, progress: Progress | None, view: View | None) -> Source:
     if isinstance(what, Source):
         return what
     if isinstance(what, LabeledImages):
@@ -196,9 +211,9 @@ def _opened(what: Any, skip_unreadable: bool, progress: Progress | None) -> Sour
     if isinstance(what, str) and what.partition(":")[0] == "torchvision" and not os.path.exists(what):
         from handful.data.torchvision_sets import torchvision_set
 
-        return _of_sets(torchvision_set(what.partition(":")[2]), skip_unreadable, progress)
+        return _of_sets(torchvision_set(what.partition(":")[2]), skip_unreadable, progress, view)
     if is_hugging_face(what):
-        return _of_sets(hugging_face_set(what), skip_unreadable, progress)
+        return _of_sets(hugging_face_set(what), skip_unreadable, progress, view)
     if not isinstance(what, str | Path):
         raise DataError(f"cannot open {type(what).__name__} as pictures; give {_KINDS}, or (pixels, labels)")
     path = Path(what)
@@ -209,13 +224,13 @@ def _opened(what: Any, skip_unreadable: bool, progress: Progress | None) -> Sour
     if path.suffix.lower() == ".npz" and path.is_file():
         return _of_arrays(_name(path), kinds.from_npz(path))
     if path.suffix.lower() == ".csv" and path.is_file():
-        return _of_files(path, FolderFiles(path.parent), skip_unreadable, progress, read_manifest(path))
+        return _of_files(path, FolderFiles(path.parent), skip_unreadable, progress, view, read_manifest(path))
     if is_parquet(path):
-        return _of_sets(parquet_set(path), skip_unreadable, progress)
+        return _of_sets(parquet_set(path), skip_unreadable, progress, view)
     files = open_files(path)
     if files is None:
         raise DataError(f"{shown(str(what))}: not a kind of file that holds a set of pictures; give {_KINDS}")
-    return _of_files(path, files, skip_unreadable, progress)
+    return _of_files(path, files, skip_unreadable, progress, view)
 
 
 def _of_arrays(name: str, given: kinds.Arrays, content: NDArray[np.bytes_] | None = None) -> Source:
@@ -235,10 +250,15 @@ def _of_arrays(name: str, given: kinds.Arrays, content: NDArray[np.bytes_] | Non
 
 
 def _of_files(
-    path: Path, files: Files, skip_unreadable: bool, progress: Progress | None, layout: Layout | None = None
+    path: Path,
+    files: Files,
+    skip_unreadable: bool,
+    progress: Progress | None,
+    view: View | None,
+    layout: Layout | None = None,
 ) -> Source:
     layout = layout or arrange(files.listing())
-    facts = scan(files, layout.paths, progress)
+    facts, held = scan(files, layout.paths, progress, view)
     unreadable = tuple((place, why) for place, why in zip(layout.paths, facts.why, strict=True) if why)
     faults = [f"{shown(str(path))}: {fault}" for fault in layout.faults]
     if not skip_unreadable:
@@ -260,12 +280,13 @@ def _of_files(
         ignored=layout.ignored,
         unreadable=unreadable,
         notes=layout.notes,
+        held=held,
     )
     return source.take([row for row, why in enumerate(facts.why) if not why]) if unreadable else source
 
 
-def _of_sets(found: Sets, skip_unreadable: bool, progress: Progress | None) -> Source:
-    facts = scan_sets(found, progress)
+def _of_sets(found: Sets, skip_unreadable: bool, progress: Progress | None, view: View | None) -> Source:
+    facts, held = scan_sets(found, progress, view)
     unreadable = tuple((place, why) for place, why in zip(found.ids, facts.why, strict=True) if why)
     if unreadable and not skip_unreadable:
         raise DataError(
@@ -284,6 +305,7 @@ def _of_sets(found: Sets, skip_unreadable: bool, progress: Progress | None) -> S
         originals=found.originals,
         ignored=found.ignored,
         unreadable=unreadable,
+        held=held,
     )
     return source.take([row for row, why in enumerate(facts.why) if not why]) if unreadable else source
 

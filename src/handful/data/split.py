@@ -22,7 +22,7 @@ MAX_HELD_OUT = 0.95
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Three sets of source rows, int64, sorted, disjoint; val and test are one under the flaw test-as-val."""
+    """Three sets of source rows, int64, sorted, disjoint; val may be empty, and is test under the flaw test-as-val."""
 
     train: Rows
     val: Rows
@@ -77,7 +77,7 @@ def draw_split(
 
     A given test part (or val part) is kept whole, and its fraction is not used. The rest, the pool, is drawn class by
     class from n pictures: max(1, round(test_fraction * n)) to test, then max(1, round(val_fraction * n)) to val, what
-    remains, at least one, to train; halves are rounded up.
+    remains, at least one, to train; halves are rounded up. With a val_fraction of 0 val is empty where none is given.
 
     With `fold=(i, k)` the pool is cut into k folds instead, each with n // k or one more of a class, and fold i is the
     test part; the cut depends on the seed alone, so that k calls with one seed test every picture once. Val is drawn
@@ -99,7 +99,7 @@ def draw_split(
         labels: int64 [N].
         parts: N of '' | 'train' | 'val' | 'test'.
         class_names: K names.
-        val_fraction: in (0, 1); with test_fraction at most 0.95, as far as they are used.
+        val_fraction: in [0, 1), 0 for no val; with test_fraction at most 0.95, as far as they are used.
         test_fraction: in (0, 1).
         long_tail: pictures of the largest and of the smallest class, or None.
         seed: another seed is another draw of the same sizes.
@@ -157,7 +157,7 @@ def _whole_groups(
     """Test first, then val from the rest, whole groups each; then train is thinned by the picture."""
     sizes = np.array([len(pool) for pool in pools], dtype=np.float64)
     rest, test = np.concatenate(pools), np.zeros(0, dtype=np.int64)
-    behind = 1 if draw.val_given else 2
+    behind = 2 if draw.draws_val else 1
     if draw.fold is not None:
         place, num = draw.fold
         names = [f"fold {part}" for part in range(num)]
@@ -166,7 +166,7 @@ def _whole_groups(
         rest, test = np.concatenate([rows for part, rows in enumerate(dealt) if part != place]), dealt[place]
     elif not draw.test_given:
         wanted = np.array([draw.num_test(len(pool)) for pool in pools], dtype=np.float64)
-        names = ["test", "train" if draw.val_given else "train and val"]
+        names = ["test", "train and val" if draw.draws_val else "train"]
         both = np.stack([wanted, sizes - wanted])
         test, rest = deal(labels, groups, rest, both, [1, behind], class_names, names, draw.seed)
     have = np.bincount(labels[rest], minlength=len(class_names)).astype(np.float64)
@@ -174,7 +174,7 @@ def _whole_groups(
         [draw.num_val(n if not draw.long_tail else t) for n, t in zip(sizes.astype(int).tolist(), targets, strict=True)]
     )
     train, val = rest, rest[:0]
-    if not draw.val_given:
+    if draw.draws_val:
         both = np.stack([np.minimum(wanted_val, have - 1), np.maximum(have - wanted_val, 1)]).astype(np.float64)
         seed = derive(draw.seed, "val", draw.fold[0] if draw.fold else 0)
         val, train = deal(labels, groups, rest, both, [1, 1], class_names, ["val", "train"], seed)
@@ -204,17 +204,29 @@ class _Draw:
     train_per_class: int = 0
     fold: tuple[int, int] | None = None
 
+    @property
+    def draws_val(self) -> bool:
+        return not self.val_given and self.val_fraction != 0
+
+    @property
+    def drawn(self) -> list[str]:
+        """The parts that are drawn from the pool."""
+        return ["train", *(["val"] if self.draws_val else []), *([] if self.test_given else ["test"])]
+
     def check(self) -> None:
         faults = []
         used = {"val_fraction": not self.val_given, "test_fraction": not self.test_given and not self.fold}
         fractions = {name: getattr(self, name) for name, needed in used.items() if needed}
-        faults += [f"{name} is {value}; must be in (0, 1)" for name, value in fractions.items() if not 0 < value < 1]
+        if not 0 <= fractions.get("val_fraction", 0) < 1:
+            faults.append(f"val_fraction is {self.val_fraction}; must be in [0, 1), 0 for no validation part")
+        if not 0 < fractions.get("test_fraction", 0.5) < 1:
+            faults.append(f"test_fraction is {self.test_fraction}; must be in (0, 1)")
         if sum(fractions.values()) > MAX_HELD_OUT and not faults:
             given = " and ".join(f"{name} {value}" for name, value in fractions.items())
             faults.append(f"{given} leave too little to train on; their sum must be at most {MAX_HELD_OUT}")
         if self.long_tail is not None:
             first, last = self.long_tail
-            least = 1 if self.val_given else 2
+            least = 2 if self.draws_val else 1
             if not first >= last >= least:
                 faults.append(
                     f"long tail {first}:{last}; must be from large to small, and the smallest at least {least}"
@@ -238,7 +250,7 @@ class _Draw:
         return 0 if self.test_given else max(1, _round_half_up(self.test_fraction, num))
 
     def num_val(self, num: int) -> int:
-        return 0 if self.val_given else max(1, _round_half_up(self.val_fraction, num))
+        return max(1, _round_half_up(self.val_fraction, num)) if self.draws_val else 0
 
     def fault(self, name: str, pool: int, val: int, test: int) -> str:
         """One line where a class of these counts cannot be in every part, else ''."""
@@ -251,12 +263,11 @@ class _Draw:
         if self._leaves_train(pool):
             return ""
         needed = next(num for num in count(pool + 1) if self._leaves_train(num))
-        drawn = [part for part, given in (("val", self.val_given), ("test", self.test_given)) if not given]
         into = f" ({self.fold[1]} folds)" if self.fold else ""
         into += f" with {self.train_per_class} to train on" if self.train_per_class else ""
         fewer = ", ask for fewer" if self.fold or self.train_per_class else ""
         return (
-            f"class {name!r}: {pool} pictures to draw {', '.join(['train', *drawn])} from{into}, {needed} needed; "
+            f"class {name!r}: {pool} pictures to draw {', '.join(self.drawn)} from{into}, {needed} needed; "
             f"add at least {needed - pool}{fewer}, or leave the class out"
         )
 

@@ -52,7 +52,7 @@ def write_splits(path: str | Path, splits: Sequence[Split], source: Source) -> N
 
 
 def read_splits(path: str | Path, source: Source) -> tuple[Split, ...]:
-    """Return the splits that `write_splits` wrote for this source.
+    """Return the splits that `write_splits` wrote for this source; their val may be empty.
 
     Raises:
         DataError: no such file or not one of splits; another source; a changed, overlapping or incomplete split; a

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -10,27 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handful.data.near import luma
-from handful.data.originals import FileOriginals
 from handful.data.source import Source
+from handful.data.stored import Stored
 
 TINY = 8
 LONGEST = 4.0
 HUGE = 16.0
 FLAT = 1.0
-_STARTS = (
-    (b"\xff\xd8\xff", "JPEG", (".jpg", ".jpeg")),
-    (b"\x89PNG\r\n\x1a\n", "PNG", (".png",)),
-    (b"GIF8", "GIF", (".gif",)),
-    (b"BM", "BMP", (".bmp",)),
-    (b"II*\0", "TIFF", (".tif", ".tiff")),
-    (b"MM\0*", "TIFF", (".tif", ".tiff")),
-    (b"P1", "PBM", (".pbm", ".ppm")),
-    (b"P4", "PBM", (".pbm", ".ppm")),
-    (b"P2", "PGM", (".pgm", ".ppm")),
-    (b"P5", "PGM", (".pgm", ".ppm")),
-    (b"P3", "PPM", (".ppm",)),
-    (b"P6", "PPM", (".ppm",)),
-)
 _BLOCK = 4096
 
 
@@ -42,7 +28,9 @@ class Suspicion(NamedTuple):
     why: str
 
 
-def find_suspicious(source: Source, pixels: NDArray[np.uint8], *, files: bool = True) -> tuple[Suspicion, ...]:
+def find_suspicious(
+    source: Source, pixels: NDArray[np.uint8], stored: Sequence[Stored] | None
+) -> tuple[Suspicion, ...]:
     """Return the pictures that look wrong, by kind and then by row; a picture can be there for several reasons.
 
     `tiny`: shorter side below 8 px. `blank`: the luma of the small view has a standard deviation below 1 of 255.
@@ -52,19 +40,12 @@ def find_suspicious(source: Source, pixels: NDArray[np.uint8], *, files: bool = 
     Args:
         source: N pictures.
         pixels: uint8 [N, C, S, S], a small view of them.
-        files: read the files for their first bytes; sources in memory have none.
+        stored: N headers of the files; None: `name` is not asked, as of sources in memory, which have no files.
     """
     found = [*_by_size(source.sizes), *_blank(pixels)]
-    if files and isinstance(source.originals, FileOriginals):
-        found += _misnamed(source.originals)
+    if stored is not None:
+        found += _misnamed(source, stored)
     return tuple(sorted(found, key=lambda one: (one.kind, one.row)))
-
-
-def format_of(start: bytes) -> tuple[str, tuple[str, ...]] | None:
-    """Return (format, suffixes it is stored under) by the first bytes of a file, None where they are of none known."""
-    if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
-        return "WebP", (".webp",)
-    return next(((name, suffixes) for magic, name, suffixes in _STARTS if start.startswith(magic)), None)
 
 
 def _by_size(sizes: NDArray[np.int64]) -> Iterator[Suspicion]:
@@ -89,9 +70,8 @@ def _blank(pixels: NDArray[np.uint8]) -> Iterator[Suspicion]:
             yield Suspicion(start + row, "blank", why)
 
 
-def _misnamed(originals: FileOriginals) -> Iterator[Suspicion]:
-    for row, content in originals.files.read(originals.paths):
-        held = format_of(content[:12]) if isinstance(content, bytes) else None
-        suffix = PurePosixPath(originals.paths[row]).suffix.lower()
-        if held is not None and suffix not in held[1]:
-            yield Suspicion(row, "name", f"named {suffix}, holds {held[0]}")
+def _misnamed(source: Source, stored: Sequence[Stored]) -> Iterator[Suspicion]:
+    for row, held in enumerate(stored):
+        suffix = PurePosixPath(source.ids[row]).suffix.lower()
+        if held.format and suffix not in held.suffixes:
+            yield Suspicion(row, "name", f"named {suffix}, holds {held.format}")

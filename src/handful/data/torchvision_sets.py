@@ -78,8 +78,8 @@ def torchvision_set(name: str) -> Sets:
         name: a key of `SETS`.
 
     Raises:
-        DataError: an unknown name; the set is not there and cannot be downloaded, with
-            the folder and the files to put there.
+        DataError: an unknown name; the set is not there and cannot be downloaded, with the folder and the files to put
+            there.
     """
     if name not in SETS:
         raise DataError(unknown("torchvision data set", name, SETS))

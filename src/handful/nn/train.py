@@ -73,6 +73,18 @@ class Training(Recipe):
         """Whether validation chooses the weights."""
         return self.keep == "best" or (self.keep is None and self.patience is not None)
 
+    @property
+    def validates(self) -> tuple[tuple[str, Any, Any], ...]:
+        """(field, its value, the value that does without) of every field that needs a validation part."""
+        found: list[tuple[str, Any, Any]] = []
+        if self.keep == "best":
+            found.append(("keep", "best", "last"))
+        if self.patience is not None:
+            found.append(("patience", self.patience, None))
+        if self.schedule == "plateau":
+            found.append(("schedule", "plateau", "cosine"))
+        return tuple(found)
+
     def steps_for(self, num: int) -> int:
         """Return the optimizer steps for N training pictures."""
         return self.steps if self.epochs is None else max(1, math.ceil(self.epochs * num / self.batch_size))

@@ -70,8 +70,6 @@ def _arm(result: Result, name: str, place: int) -> ArmPage:
     score = scores.get(result.protocol.score)
     finished = sorted(result.predictions(name)) or sorted(result.keys(name, "reconstruction"))
     validation, costs, versus = result.validation(name), result.costs(name), result.versus.get(name)
-    drawn = sorted(result.keys(name, "synthetic"))
-    synthetic = result.synthetic(name, drawn[0]) if drawn else None
     return ArmPage(
         name=shown(name),
         slug=f"arm{place}",
@@ -85,9 +83,7 @@ def _arm(result: Result, name: str, place: int) -> ArmPage:
         per_class=tuple(ClassRow(**{**row, "name": shown(row["name"])}) for row in result.per_class(name)),
         confusion=result.confusion(name) if score else None,
         panels=panels_of(result, name),
-        synthetic=tuple(synthetic.counts.tolist()) if synthetic is not None else None,
-        synthetic_repeat=drawn[0] if drawn else 0,
-        real=result.study.arm(name).real,
+        trained=result.trained(name),
         cost=Cost(
             train_pictures=sum(costs["train"]) if costs["train"] else None,
             **{key: float(costs[key]) for key in ("steps", "pictures_seen", "generator_steps", "seconds")},

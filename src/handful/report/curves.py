@@ -55,15 +55,16 @@ PANELS: tuple[tuple[str, tuple[tuple[str, Reader], ...]], ...] = (
 
 
 def panels_of(result: Result, arm: str) -> tuple[Panel, ...]:
-    """Return training loss, validation loss and validation scores of an arm's classifiers; none without a history."""
+    """Return training loss, validation loss and validation scores of an arm's classifiers, as far as they are there."""
     keys = result.keys(arm, "classifier")
     histories = [history for repeat in sorted(keys) if (history := _history(result, keys[repeat]))]
     best = tuple(int(history.get("best_step", 0)) for history in histories)
     panels = []
     for title, wanted in PANELS:
         curves = [_curve(name, [_series(history, read) for history in histories]) for name, read in wanted]
-        panels.append(Panel(title, tuple(curve for curve in curves if curve is not None), best))
-    return tuple(panels) if any(panel.curves for panel in panels) else ()
+        if found := tuple(curve for curve in curves if curve is not None):
+            panels.append(Panel(title, found, best))
+    return tuple(panels)
 
 
 def _history(result: Result, key: str) -> dict[str, Any]:

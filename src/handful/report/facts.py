@@ -108,7 +108,7 @@ def _split_words(result: Result) -> str:
         return "read from a file of saved splits"
     if result.page["design"] == "given":
         return "the test part the source gives"
-    val = f"{_percent(protocol.val_fraction)} validation"
+    val = f"{_percent(protocol.val_fraction)} validation" if protocol.val_fraction else "no validation"
     if protocol.folds is not None:
         return f"stratified {protocol.folds}-fold, each fold the test part of one repeat; {val}, the rest training"
     return f"drawn by class: {val}, {_percent(protocol.test_fraction)} test, the rest training"

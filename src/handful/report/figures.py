@@ -90,10 +90,11 @@ def by_repeat(page: Page) -> str:
 
 
 def learning(page: Page, arm: ArmPage) -> str:
-    """Training loss, validation loss and validation scores against steps; the band spans the repeats."""
-    alt = f"Learning curves of {arm.name}: training loss, validation loss, validation scores against steps."
-    with drawing(f"curves-{arm.slug}", 8.6, 2.25, alt) as made:
-        for axes, panel in zip(made.figure.subplots(1, len(arm.panels)), arm.panels, strict=True):
+    """An arm's panels (training loss, validation loss and scores) against steps; the band spans the repeats."""
+    alt = f"Learning curves of {arm.name}: {', '.join(panel.title for panel in arm.panels)} against steps."
+    num = len(arm.panels)
+    with drawing(f"curves-{arm.slug}", 8.6 * num / 3, 2.25, alt) as made:
+        for axes, panel in zip(made.figure.subplots(1, num, squeeze=False)[0], arm.panels, strict=True):
             for curve, colour, line in zip(panel.curves, (ACCENT, SYNTHETIC), ("-", "--"), strict=False):
                 axes.fill_between(curve.steps, curve.low, curve.high, color=colour, alpha=0.2, linewidth=0)
                 axes.plot(curve.steps, curve.mean, line, color=colour, linewidth=1.6, label=curve.name)
@@ -183,14 +184,14 @@ def _cells(axes: Axes, counts: NDArray[np.int64], shares: NDArray[np.float64], s
 
 
 def class_counts(page: Page) -> str:
-    """Training pictures per class, real ones and the synthetic ones an arm adds; arms with equal amounts share one."""
-    real = tuple(one.train for one in page.classes)
-    columns: dict[tuple[bool, tuple[int, ...]], list[str]] = {(True, (0,) * len(real)): ["before"]}
-    for arm in page.arms:
-        if arm.synthetic is not None:
-            columns.setdefault((arm.real, arm.synthetic), []).append(arm.name)
+    """Training pictures per class, before and as each arm's classifier saw them; arms that saw the same share one."""
+    before = tuple(one.train for one in page.classes)
+    columns: dict[tuple[tuple[int, ...], tuple[int, ...]], list[str]] = {(before, (0,) * len(before)): ["before"]}
+    for arm in page.composed:
+        if arm.trained is not None:
+            columns.setdefault((arm.trained.real, arm.trained.made), []).append(arm.name)
     names = [short(name, 18) for name in page.class_names]
-    alt = "Training pictures per class before and after synthetic pictures are added, per arm."
+    alt = "Training pictures per class, before and as the classifier of each arm saw them."
     height, width = (
         0.8 + max(0.15, 0.22 if len(names) <= 24 else 0.15) * len(names),
         min(1.2 + 1.9 * len(columns), 11.0),
@@ -198,10 +199,9 @@ def class_counts(page: Page) -> str:
     with drawing("class-counts", max(width, 4.6), height, alt) as made:
         grid = made.figure.subplots(1, len(columns), sharex=True, sharey=True, squeeze=False)[0]
         places = np.arange(len(names))
-        for axes, ((with_real, synthetic), arms) in zip(grid, columns.items(), strict=True):
-            start = real if with_real else (0,) * len(real)
-            axes.barh(places, start, height=0.7, color=REAL, label="real")
-            axes.barh(places, synthetic, left=start, height=0.7, color=SYNTHETIC, label="synthetic")
+        for axes, ((real, made_ones), arms) in zip(grid, columns.items(), strict=True):
+            axes.barh(places, real, height=0.7, color=REAL, label="real")
+            axes.barh(places, made_ones, left=real, height=0.7, color=SYNTHETIC, label="made")
             axes.set_title(short(", ".join(arms), 30))
             axes.set_xlabel("training pictures")
             quiet(axes, grid="x")

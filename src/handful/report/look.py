@@ -25,7 +25,7 @@ from handful.data.symmetry import OPERATIONS, Symmetry
 from handful.report.html import environment
 from handful.report.look_lines import drift_lines, lines
 from handful.report.pictures import chosen
-from handful.report.svg import ACCENT, INK, REAL, SYNTHETIC, drawing, quiet, short
+from handful.report.svg import ACCENT, INK, REAL, SYNTHETIC, drawing, quiet, short, whole_steps
 from handful.rng import numpy_rng
 
 PER_CLASS = 10
@@ -62,6 +62,7 @@ class Gallery:
     classes: tuple[Row, ...]
     copies: tuple[Row, ...]
     near: tuple[Row, ...]
+    embedded: tuple[Row, ...]
     suspicious: tuple[Thumb, ...]
     doubts: tuple[Thumb, ...]
     turns: tuple[Row, ...]
@@ -135,14 +136,15 @@ def _gallery(source: Source, found: Findings, other: Source | None, drift: Drift
     place = {name: row for row, name in enumerate(source.ids)}
     copies = [tuple(place[name] for name in names) for names in found.profile.copies["groups"]]
     near = list(found.near_copies.groups) if found.near_copies else []
-    for groups in (copies, near):
+    embedded = list(found.embedded_copies.groups) if found.embedded_copies else []
+    for groups in (copies, near, embedded):
         groups.sort(key=lambda rows: (-len({source.labels[r] for r in rows}), -len({source.parts[r] for r in rows})))
     suspicious = found.suspicious[:MOST_PICTURES]
     doubts = found.doubts.found[:MOST_PICTURES] if found.doubts else ()
     turned = [(flip, turn) for flip in found.flips or () for turn in flip.turns][:MOST_GROUPS]
     examples = {label: rows[:3] for label, rows in _grid(source, found.seed, train=True).items()}
     wanted = {row for rows in grid.values() for row in rows}
-    wanted |= {row for rows in near[:MOST_GROUPS] for row in rows[:MOST_IN_GROUP]}
+    wanted |= {row for groups in (near, embedded) for rows in groups[:MOST_GROUPS] for row in rows[:MOST_IN_GROUP]}
     wanted |= {row for rows in copies[:MOST_GROUPS] for row in rows[:1]}
     wanted |= {one.row for one in suspicious} | {one.row for one in doubts}
     wanted |= {row for _, turn in turned for label in (turn.first, turn.second) for row in examples.get(label, ())}
@@ -178,13 +180,16 @@ def _gallery(source: Source, found: Findings, other: Source | None, drift: Drift
     names = found.class_names
     reasons = {one.row: one.why for one in suspicious}
     advised = {
-        one.row: f"labelled {shown(names[one.label])}, {one.votes} neighbours {shown(names[one.suggested])}"
+        one.row: f"labelled {shown(names[one.label])}; {one.votes} of {found.doubts.k} neighbours are "
+        f"{shown(names[one.suggested])}"
         for one in doubts
+        if found.doubts
     }
     return Gallery(
         classes=tuple(Row(shown(names[label]), thumbs(rows, lambda _: "")) for label, rows in grid.items()),
         copies=counted(copies),
         near=grouped(near),
+        embedded=grouped(embedded),
         suspicious=thumbs([one.row for one in suspicious], lambda row: reasons[row]),
         doubts=thumbs([one.row for one in doubts], lambda row: advised[row]),
         turns=tuple(
@@ -196,6 +201,7 @@ def _gallery(source: Source, found: Findings, other: Source | None, drift: Drift
             "classes": len(names) - len(grid),
             "copies": max(0, len(copies) - MOST_GROUPS),
             "near": max(0, len(near) - MOST_GROUPS),
+            "embedded": max(0, len(embedded) - MOST_GROUPS),
             "suspicious": len(found.suspicious) - len(suspicious),
             "doubts": len(found.doubts.found) - len(doubts) if found.doubts else 0,
             "shared": max(0, (len(drift.copies) + len(drift.near_copies) if drift else 0) - MOST_GROUPS),
@@ -293,9 +299,9 @@ def _counts(told: dict[str, Any], parts: Sequence[str]) -> str:
     """Bars of each class, a colour for each part."""
     rows = told["classes"]
     names = [short(shown(row["name"])) for row in rows]
-    height = 0.7 + (0.22 if len(names) <= 24 else 0.15) * len(names)
+    height = 0.95 + (0.22 if len(names) <= 24 else 0.15) * len(names)
     colours = {"train": REAL, "unassigned": REAL, "val": ACCENT, "test": SYNTHETIC}
-    with drawing("look-counts", 7.6, height, "Pictures of each class, by part.") as made:
+    with drawing("look-counts", 4.9, height, "Pictures of each class, by part.") as made:
         axes = made.figure.subplots()
         left = np.zeros(len(rows))
         for part in parts:
@@ -305,7 +311,8 @@ def _counts(told: dict[str, Any], parts: Sequence[str]) -> str:
         axes.set_ylim(len(names) - 0.4, -0.6)
         axes.set_yticks(np.arange(len(rows)), names, color=INK, fontsize=8.5 if len(names) <= 24 else 6.5)
         axes.set_xlabel("pictures")
+        whole_steps(axes)
         quiet(axes, grid="x")
         if len(parts) > 1:
-            axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), handlelength=1)
+            axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=len(parts), handlelength=1, borderpad=0)
     return made.svg

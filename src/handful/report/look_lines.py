@@ -32,6 +32,7 @@ def lines(told: dict[str, Any]) -> list[Line]:
         *_faults(told),
         *_copies(told),
         *_near(told),
+        *_embedded(told),
         *_suspicious(told),
         *_flips(told),
         *_doubts(told),
@@ -58,7 +59,7 @@ def drift_lines(told: dict[str, Any]) -> list[Line]:
             Line(
                 "warn",
                 f"the sets differ: a linear classifier tells {100 * test['accuracy']:.0f} % of unseen pictures apart "
-                f"(50 % is chance, p = {test['p']:.2g}, {test['num']} pictures of each)",
+                f"(50 % is chance, {_p(test['p'])}, {test['num']} pictures of each)",
             )
         )
     else:
@@ -66,7 +67,7 @@ def drift_lines(told: dict[str, Any]) -> list[Line]:
             Line(
                 "good",
                 f"no drift seen: a linear classifier tells {100 * test['accuracy']:.0f} % of unseen pictures apart "
-                f"(50 % is chance, p = {test['p']:.2g}, {test['num']} pictures of each)",
+                f"(50 % is chance, {_p(test['p'])}, {test['num']} pictures of each)",
             )
         )
     only = [
@@ -105,13 +106,28 @@ def _near(told: dict[str, Any]) -> Iterator[Line]:
     if not near["groups"]:
         yield Line("good", "near copies: none")
         return
-    text = f"near copies: {near['pictures']} pictures in {_num(len(near['groups']), 'group')}"
-    across = [
-        f"{near[key]} {words}"
-        for key, words in (("across_parts", "across parts"), ("across_classes", "across classes"))
-        if near[key]
-    ]
-    yield Line("bad" if across else "warn", ", ".join([text, *across]))
+    across = _across(near)
+    text = f"near copies: {near['pictures']} pictures in {_num(len(near['groups']), 'group')}{across}"
+    yield Line("bad" if across else "warn", text)
+
+
+def _embedded(told: dict[str, Any]) -> Iterator[Line]:
+    near = told["embedded_copies"]
+    if near is None:
+        return
+    seen, there = told["sample"]["embedded_copies"]
+    of = f"a sample of {seen} of {there}" if seen < there else f"all {seen}"
+    what = f"near copies by {near['embedding']} that hashes do not find ({of} different pictures)"
+    if not near["groups"]:
+        yield Line("good", f"{what}: none")
+        return
+    text = f"{what}: {near['pictures']} pictures in {_num(len(near['groups']), 'group')}{_across(near)}"
+    yield Line("warn", text)
+
+
+def _across(near: dict[str, Any]) -> str:
+    found = (("across_parts", "across parts"), ("across_classes", "across classes"))
+    return "".join(f", {near[key]} {words}" for key, words in found if near[key])
 
 
 def _suspicious(told: dict[str, Any]) -> Iterator[Line]:
@@ -155,13 +171,14 @@ def _doubts(told: dict[str, Any]) -> Iterator[Line]:
         of = f"a sample of {most[0]} of {most[1]}" if most[0] < most[1] else f"{most[0]}"
         text = (
             f"labels doubted by their neighbours: {len(found)} of {of} pictures; neighbours are right for "
-            f"{100 * doubts['accuracy']:.0f} %, so {_trust(doubts['accuracy'])}"
+            f"{100 * doubts['accuracy']:.0f} %{_trust(doubts['accuracy']) if found else ''}"
         )
         yield Line("warn" if found else "good", text)
 
 
 def _trust(accuracy: float) -> str:
-    return "most doubts are worth a look" if accuracy >= 0.8 else "many doubts will be unusual pictures, not errors"
+    worth = "most doubts are worth a look" if accuracy >= 0.8 else "many doubts will be unusual pictures, not errors"
+    return f", so {worth}"
 
 
 def _classes(told: dict[str, Any]) -> Iterator[Line]:
@@ -183,23 +200,32 @@ def _facts(told: dict[str, Any]) -> Iterator[Line]:
     yield Line(
         "fact",
         f"sizes: {width['min']:.0f}x{height['min']:.0f} to {width['max']:.0f}x{height['max']:.0f} px, "
-        f"median {width['median']:.0f}x{height['median']:.0f}; {colours['grey']} grey, {colours['rgb']} in colour",
+        f"median {width['median']:.0f}x{height['median']:.0f}",
     )
+    seen = f"{colours['grey']} grey, {colours['rgb']} in colour"
+    if told["modes"] is not None:
+        kinds = ", ".join(f"{num} {mode}" for mode, num in told["modes"]["stored"].items())
+        seen = f"stored as {kinds}; after decoding {seen}"
+    yield Line("fact", seen)
     made = {policy: told["resize"][policy] for policy in ("stretch", "crop", "pad")}
     words = (f"{policy}: {one['measure']} {one['median']:.2f}, worst {one['max']:.2f}" for policy, one in made.items())
     yield Line("fact", f"made square (median): {'; '.join(words)}")
     yield from (Line("fact", note) for note in told["notes"])
-    seen = told["channels"]
-    of = {"train": "training part", "all": "all pictures, as no part is given"}[seen["part"]]
+    stats = told["channels"]
+    of = {"train": "training part", "all": "all pictures, as no part is given"}[stats["part"]]
     numbers = ", ".join(
         f"{name} {mean:.3f} +- {std:.3f}"
-        for name, mean, std in zip(seen["names"], seen["mean"], seen["std"], strict=True)
+        for name, mean, std in zip(stats["names"], stats["mean"], stats["std"], strict=True)
     )
     yield Line("fact", f"mean and standard deviation ({of}): {numbers}")
     if told["ignored"]:
         yield Line("fact", f"ignored beside the class folders: {_listed(told['ignored'])}")
     if told["skipped"]:
         yield Line("fact", f"not checked: {', '.join(told['skipped'])}")
+
+
+def _p(value: float) -> str:
+    return "p < 0.001" if value < 0.001 else f"p = {value:.2g}"
 
 
 def _num(num: int, one: str, many: str = "") -> str:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from handful.report.curves import Panel
 from handful.report.facts import Fact, Seeds
+from handful.study.result import Trained
 
 Interval = tuple[float, float]
 
@@ -74,9 +75,7 @@ class ArmPage:
         scores: by name, those of SCORES; empty where there are none, `reconstruction_mse` alone for an arm without
             a classifier.
         confusion: int [K, K] summed over repeats, None where nothing is predicted.
-        synthetic: synthetic pictures per class that it trained on, None where it has none.
-        synthetic_repeat: the repeat these are counted in.
-        real: whether it trained on the real pictures too.
+        trained: real and made pictures per class that its classifier saw, None where none is finished.
     """
 
     name: str
@@ -91,9 +90,7 @@ class ArmPage:
     per_class: tuple[ClassRow, ...]
     confusion: NDArray[np.int64] | None
     panels: tuple[Panel, ...]
-    synthetic: tuple[int, ...] | None
-    synthetic_repeat: int
-    real: bool
+    trained: Trained | None
     cost: Cost
 
     @property
@@ -171,6 +168,12 @@ class Page:
     @property
     def class_names(self) -> tuple[str, ...]:
         return tuple(one.name for one in self.classes)
+
+    @property
+    def composed(self) -> tuple[ArmPage, ...]:
+        """Arms whose classifier saw other numbers of pictures than the training part has."""
+        before = tuple(one.train for one in self.classes)
+        return tuple(arm for arm in self.arms if arm.trained and (arm.trained.real != before or any(arm.trained.made)))
 
     @property
     def compared(self) -> tuple[ArmPage, ...]:

@@ -24,7 +24,8 @@ from handful.study.estimate import Timings, expected
 from handful.study.protocol import QUICK_REPEATS, Protocol
 from handful.study.stages import Job, jobs_of
 from handful.study.store import Store
-from handful.study.study import ResolvedStudy, Study, resolve
+from handful.study.study import ResolvedStudy, Study, likely_view, resolve
+from handful.study.validation import require_validation
 
 FEWEST_STEPS = 150
 
@@ -116,7 +117,8 @@ def make_plan(
     Raises:
         DataError, ConfigError: one line per fault.
     """
-    source = open_source(study.source, skip_unreadable=study.skip_unreadable, regions=study.regions)
+    view = likely_view(study)
+    source = open_source(study.source, skip_unreadable=study.skip_unreadable, regions=study.regions, view=view)
     if study.protocol.copies == "once":
         source = once(source)
     for line in [*found(source), *kept_together(source, study.protocol)]:
@@ -126,18 +128,19 @@ def make_plan(
     kept = store.plan(request_of(study, source.digest, budget, splits)) if budget is not None else None
     timings: Timings = {}
     if kept is not None:
-        plan = _plan(_apply(study, kept["choices"]), source, tuple(kept["cuts"]))
+        plan = _plan(_apply(study, kept["choices"]), source, given, tuple(kept["cuts"]))
         return replace(plan, seconds=expected(plan, store, device, timings)) if timed else plan
-    plan = _plan(study, source)
+    plan = _plan(study, source, given)
     options = _options(study, plan) if budget is not None else []
     if timed or options:
         plan = replace(plan, seconds=expected(plan, store, device, timings))
-    return _fitted(study, plan, store, options, budget, workers, device, timings) if budget is not None else plan
+    return _fitted(study, plan, given, store, options, budget, workers, device, timings) if budget is not None else plan
 
 
 def _fitted(
     study: Study,
     plan: Plan,
+    given: tuple[Split, ...] | None,
     store: Store,
     options: list[tuple[str, Any, str]],
     budget: float,
@@ -153,7 +156,7 @@ def _fitted(
             break
         choices[name] = value
         cuts.append(words)
-        plan = _plan(_apply(study, choices), plan.source)
+        plan = _plan(_apply(study, choices), plan.source, given)
         plan = replace(plan, seconds=expected(plan, store, device, timings))
     if minutes(plan, workers) > budget:
         cuts.append(f"it will still take about {minutes(plan, workers):.0f} minutes")
@@ -271,10 +274,10 @@ def minutes(plan: Plan, workers: int) -> float:
     return sum(plan.seconds.values()) / max(1, workers) / 60
 
 
-def _plan(study: Study, source: Source, cuts: tuple[str, ...] = ()) -> Plan:
-    given = splits_of(study, source)
+def _plan(study: Study, source: Source, given: tuple[Split, ...] | None, cuts: tuple[str, ...] = ()) -> Plan:
     resolved = resolve(study, source, given)
     splits = draw_splits(resolved, source) if given is None else repeated(given, resolved)
+    require_validation(resolved, splits.values())
     return Plan(resolved, source, splits, cuts, {})
 
 

@@ -33,7 +33,8 @@ class Protocol(Recipe):
             no verdict.
         seed: root of every random number of the study.
         val_fraction, test_fraction: shares of each class's pictures that are drawn for validation and test where the
-            source does not give these parts.
+            source does not give these parts. A val_fraction of 0 draws no validation part (an 85/15 hold-out): what
+            chooses weights by validation is then refused, and no arm is called the best.
         folds: stratified k-fold: repeat r tests on fold r % folds of repetition r // folds, each repetition a new cut;
             test_fraction is not used then. As many repeats as folds test every picture once. None: hold-out.
         train_per_class: training pictures kept of each class, the others dropped (few-shot, learning curves).
@@ -50,7 +51,7 @@ class Protocol(Recipe):
 
     repeats: Annotated[int, Field(ge=1, le=1000)] | None = None
     seed: Annotated[int, Field(ge=0)] = 0
-    val_fraction: Fraction = 0.15
+    val_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.15
     test_fraction: Fraction = 0.2
     folds: Annotated[int, Field(ge=2, le=100)] | None = None
     train_per_class: Annotated[int, Field(ge=1)] | None = None
@@ -83,6 +84,11 @@ class Protocol(Recipe):
         if self.val_fraction + (0 if self.folds else self.test_fraction) >= 1:
             raise ValueError(
                 f"val_fraction {self.val_fraction} and test_fraction {self.test_fraction} leave nothing to train on"
+            )
+        if "synthetic-in-val" in self.flaws and not self.val_fraction:
+            raise ValueError(
+                f"val_fraction {self.val_fraction} and the flaw synthetic-in-val, which draws validation from real and "
+                "synthetic pictures: give a val_fraction above 0, or leave the flaw out"
             )
         if self.long_tail and self.long_tail[0] < self.long_tail[1]:
             raise ValueError(

@@ -18,7 +18,7 @@ from handful.errors import StoreError, unknown
 from handful.planner import needed
 from handful.scores import SCORES, confusion, per_class
 from handful.study.protocol import INFLATED, QUICK_REPEATS, Protocol
-from handful.study.stages import get_images, get_synthetic
+from handful.study.stages import fitted_parts, get_images, get_synthetic
 from handful.study.store import Store
 from handful.study.study import ResolvedStudy
 
@@ -41,6 +41,15 @@ class Versus:
     p_adjusted: float | None
     verdict: str | None
     reason: str
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a classifier saw in one repeat: K numbers of real pictures, and of those made (synthetic ones, copies)."""
+
+    repeat: int
+    real: tuple[int, ...]
+    made: tuple[int, ...]
 
 
 class Result:
@@ -141,13 +150,14 @@ class Result:
         return {"reconstruction_mse": {**_mean_sd(values), "interval": None, "values": values}} if values else {}
 
     def validation(self, arm: str) -> dict[str, Any] | None:
-        """Return the study's score of an arm on validation: mean, sd and values by repeat."""
+        """Return the study's score of an arm on validation: mean, sd and values by repeat; None without validation."""
         keys = self.keys(arm, "classifier")
         function = SCORES[self.protocol.score].function
         values = []
         for repeat in sorted(keys):
             made = self.store.arrays(keys[repeat], "val")
-            values.append(function(made["labels"], made["probs"].argmax(axis=1)))
+            if len(made["labels"]):
+                values.append(function(made["labels"], made["probs"].argmax(axis=1)))
         return {**_mean_sd(values), "values": values} if values else None
 
     def per_class(self, arm: str) -> list[dict[str, Any]]:
@@ -217,8 +227,18 @@ class Result:
 
     @property
     def best(self) -> str:
-        """The arm with the highest mean validation score; the first of them in a tie."""
+        """The arm with the highest mean validation score; the first of them in a tie.
+
+        Raises:
+            StoreError: no classifier is finished, or the study has no validation part.
+        """
         means = {arm: made["mean"] for arm in self.arms if (made := self.validation(arm))}
+        fitted = [arm for arm in self.arms if self.keys(arm, "classifier")]
+        if fitted and not means:
+            raise StoreError(
+                f"{self.store.root}: this study has no validation part to choose an arm by, and the test part must not "
+                f"choose one; name it with --arm ({', '.join(fitted)})"
+            )
         if not means:
             raise StoreError(f"{self.store.root}: no arm has a finished classifier yet; `handful run` computes them")
         return str(max(means, key=lambda arm: means[arm]))
@@ -255,6 +275,31 @@ class Result:
     @cached_property
     def _images_key(self) -> str:
         return str(self.page["jobs"][-1]["inputs"]["images"])
+
+    def trained(self, arm: str) -> Trained | None:
+        """Return what an arm's classifier saw in its first finished repeat, None where none is finished."""
+        keys = self.keys(arm, "classifier")
+        if not keys:
+            return None
+        repeat = min(keys)
+        record = self.store.record(keys[repeat])
+        spec, inputs, result = record["spec"], record["inputs"], record["result"]
+        seen = np.array(result["train"], dtype=np.int64)
+        if "train_real" in result:
+            real = np.array(result["train_real"], dtype=np.int64)
+        elif not spec["real"]:
+            real = np.zeros_like(seen)
+        elif "synthetic" not in inputs:
+            real = seen
+        elif spec["val_fraction"] is None:
+            labels = get_images(self.store, inputs["images"]).labels
+            real = np.bincount(labels[self.store.arrays(inputs["split"])["train"]], minlength=len(seen))
+        elif self.store.has(inputs["synthetic"]):  # the flaw synthetic-in-val: real and synthetic in one pot
+            part, _ = fitted_parts(spec, inputs, self.store)
+            real = part.take(np.flatnonzero(part.origin.real)).counts
+        else:
+            return None
+        return Trained(repeat, tuple(real.tolist()), tuple((seen - real).tolist()))
 
     def costs(self, arm: str) -> dict[str, Any]:
         """Return steps and pictures seen by one classifier (means over repeats), and the seconds of all its jobs."""
@@ -372,6 +417,7 @@ class Result:
                 "reason": versus.reason,
             },
             **self.costs(arm),
+            "train_real": list(trained.real) if (trained := self.trained(arm)) else [],
             "flaws": list(self.protocol.all_flaws),
         }
 

@@ -72,6 +72,7 @@ def run(
         say(f"to fit the budget of {budget:g} minutes: {cut}")
     say(resolution(plan))
     put_inputs(plan, kept)
+    kept.set_ids(plan.study.data, plan.source.ids)
     if save_splits is not None:
         write_splits(save_splits, list(plan.splits.values()), plan.source)
     keep_choices(study, plan, kept, budget)

@@ -185,13 +185,13 @@ Inputs = Mapping[str, str]
 
 
 def fit_generator(spec: dict[str, Any], inputs: Inputs, store: Store, how: How, folder: Path) -> dict[str, Any]:
-    """Fit a generator to the training part; validation chooses its weights."""
+    """Fit a generator to the training part; validation, where there is one, may choose its weights."""
     recipe = read_recipe(GENERATORS, spec["recipe"], "generator")
     images, split = get_images(store, inputs["images"]), Split(**store.arrays(inputs["split"]))
     train, val = images.take(split.train), images.take(split.val)
     if not {"copies-across-parts", "test-as-val"} & set(spec["flaws"]):
         require_unseen(images.take(split.test), frozenset(train.joined(val).origin.content.tolist()), "test")
-    generator = recipe.fit(train, val, seed=spec["seed"], how=how)
+    generator = recipe.fit(train, val if len(val) else None, seed=spec["seed"], how=how)
     generator.save(folder)
     return {"steps": sum(part["steps_done"] for part in generator.history.values())}
 
@@ -226,12 +226,13 @@ def make_synthetic(spec: dict[str, Any], inputs: Inputs, store: Store, how: How,
 
 
 def fit_classifier(spec: dict[str, Any], inputs: Inputs, store: Store, how: How, folder: Path) -> dict[str, Any]:
-    """Fit a classifier to the training part and the synthetic pictures; validation chooses its weights."""
+    """Fit a classifier to the training part and the synthetic pictures; validation, if any, may choose its weights."""
     recipe = read_recipe(CLASSIFIERS, spec["recipe"], "classifier")
     train, val = fitted_parts(spec, inputs, store)
-    classifier = recipe.fit(train, val, seed=spec["seed"], order_seed=spec["order_seed"], flaws=spec["flaws"], how=how)
+    seeds = {"seed": spec["seed"], "order_seed": spec["order_seed"]}
+    classifier = recipe.fit(train, val if len(val) else None, **seeds, flaws=spec["flaws"], how=how)
     classifier.save(folder)
-    validated = classifier.predict_proba(val, device=how.device)
+    validated = classifier.predict_proba(val, device=how.device) if len(val) else np.empty((0, val.num_classes))
     save_arrays(folder / "val.npz", labels=val.labels, probs=validated)
     history = classifier.history
     return {

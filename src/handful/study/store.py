@@ -7,6 +7,7 @@
     STORE/checkpoints/KEY                  what an interrupted fit resumes from
     STORE/studies/DIGEST.json, study.json  studies run here, and which was run last
     STORE/plans/DIGEST.json                what a time budget was resolved to
+    STORE/sources/DIGEST.json              names of a source's pictures by row, as the last run on it found them
 
 A result is written aside and renamed, so it is there whole or not at all; two runs on one store are safe.
 """
@@ -18,7 +19,7 @@ import os
 import platform
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,20 @@ class Store:
         if page is None:
             raise StoreError(f"{self.root}: no study has been run in this store; `handful run` does")
         return page
+
+    def set_ids(self, data: str, ids: Sequence[str]) -> None:
+        """Keep the names of a source's pictures, by row; those of the last run on this data are kept.
+
+        Args:
+            data: digest of the source, which does not depend on names.
+        """
+        self.start()
+        write_json(self.root / "sources" / f"{data}.json", {"ids": list(ids)})
+
+    def ids(self, data: str) -> tuple[str, ...] | None:
+        """Return the names of a source's pictures, by row; None in a store written before names were kept."""
+        found = read_json(self.root / "sources" / f"{data}.json")
+        return None if found is None else tuple(found["ids"])
 
     def plan(self, digest: str) -> dict[str, Any] | None:
         return read_json(self.root / "plans" / f"{digest}.json")

@@ -177,6 +177,15 @@ def shared_classifier(study: Study, source: Source) -> ClassifierRecipe:
     return classifier.changed(view=view, training=training)
 
 
+def likely_view(study: Study) -> View:
+    """Return the view that pictures will first be loaded at, as far as it can be told before they are seen.
+
+    A wrong guess costs time and changes nothing.
+    """
+    view = View(size=SIZES[-1]) if study.classifier is None else study.classifier.view
+    return view.changed(size=study.image_size or view.size, resize=study.resize or view.resize)
+
+
 def fitting_size(source: Source) -> int:
     """Return the largest of 8, 16, 28, 32, 48, 64 px that half of the pictures' shorter sides reach, at least 8."""
     shorter = sorted(int(side) for side in source.sizes.min(axis=1))
