@@ -15,7 +15,7 @@ ROOT = Path(handful.__file__).parent
 # a row may import from rows below it; packages of one row do not import each other
 ROWS = (
     ("__main__",),
-    ("cli", "show", "predict", "export"),
+    ("cli", "show", "predict", "export", "synthesize"),
     ("report", "reproduce"),
     ("study",),
     ("generate", "classify"),
@@ -29,6 +29,8 @@ WITHIN_A_ROW = {
     ("cli", "show"),
     ("cli", "predict"),
     ("cli", "export"),
+    ("cli", "synthesize"),
+    ("show", "synthesize"),
     ("config", "errors"),
 }
 LEAVES = ("scores", "compare", "planner")

@@ -20,7 +20,7 @@ import handful
 from handful.cli import app, main
 from tiny_study import NAMES, STUDY_FILE, results, write_pictures, write_study
 
-COMMANDS = ("look", "run", "status", "report", "predict", "export")
+COMMANDS = ("look", "run", "generate", "measure", "status", "report", "predict", "export")
 HERE = ("--engine", "serial", "--device", "cpu", "--budget", "0")
 RUN_OPTIONS = [
     "-o",
@@ -40,6 +40,7 @@ RUN_OPTIONS = [
     "--regions",
     "--splits-from",
     "--save-splits",
+    "--measures",
     "--budget",
     "--engine",
     "--workers",
@@ -143,7 +144,7 @@ def test_a_run_prints_a_table_and_the_verdict(handful_: Handful, folder: Path) -
     made = handful_("run", folder / "study.toml", "-o", folder / "again", *HERE)
     assert made.code == 0
     assert re.search(r"^ *baseline +[01]\.\d{3}", made.out, re.MULTILINE)
-    assert re.search(r"^ *vae +[01]\.\d{3} +[+-]\d", made.out, re.MULTILINE)
+    assert re.search(r"^ *vae +[01]\.\d{3} +(-?\d\.\d{3} to -?\d\.\d{3} +)?[+-]\d", made.out, re.MULTILINE)
     assert "2 repeats; a verdict needs 5" in made.out
     assert "2 arms, 2 repeats, 12 test pictures; no verdict: fewer than 5 repeats" in made.err
     assert results(folder / "again") == results(folder / "store")
@@ -167,6 +168,7 @@ def test_options_stand_above_the_study_file(handful_: Handful, folder: Path, tmp
         0.25,
     )
     more = ("--image-size", 10, "--resize", "pad", "--reference", "augment", "--copies", "keep", "--long-tail", "9:4")
+    more += ("--measures", "pixels")
     made = handful_("run", folder / "study.toml", "-o", tmp_path / "store", *options, *more, *HERE)
     assert made.code == 0, made.err
     study = handful.Result.of(handful.study.store.Store(tmp_path / "store")).study
@@ -175,7 +177,7 @@ def test_options_stand_above_the_study_file(handful_: Handful, folder: Path, tmp
     assert (protocol.repeats, protocol.seed, protocol.val_fraction, protocol.test_fraction) == (1, 5, 0.3, 0.25)
     assert (protocol.reference, protocol.copies, protocol.long_tail) == ("augment", "keep", (9, 4))
     assert (study.classifier.view.size, study.classifier.view.resize) == (10, "pad")
-    assert study.classifier.training.steps == 4
+    assert (study.classifier.training.steps, study.measures) == (4, "pixels")
 
 
 def test_a_dry_run_lists_jobs_and_what_can_be_told_and_writes_nothing(

@@ -7,7 +7,17 @@ import pickle
 import pytest
 
 from handful import errors
-from handful.errors import ConfigError, DataError, HandfulError, InputError, LeakError, StoreError, nearest, unknown
+from handful.errors import (
+    ConfigError,
+    DataError,
+    HandfulError,
+    InputError,
+    LeakError,
+    StoreError,
+    WeightsError,
+    nearest,
+    unknown,
+)
 
 
 def test_the_tree_is_that_of_the_docstring():
@@ -17,6 +27,7 @@ def test_the_tree_is_that_of_the_docstring():
         DataError: InputError,
         ConfigError: InputError,
         StoreError: InputError,
+        WeightsError: InputError,
         LeakError: HandfulError,
     }
     for error, parent in tree.items():
@@ -26,7 +37,7 @@ def test_the_tree_is_that_of_the_docstring():
     assert not issubclass(LeakError, InputError)
 
 
-@pytest.mark.parametrize("kind", [InputError, DataError, ConfigError, StoreError])
+@pytest.mark.parametrize("kind", [InputError, DataError, ConfigError, StoreError, WeightsError])
 @pytest.mark.parametrize("faults", [("one",), ("one", "two\nlines", "three"), ()])
 def test_every_fault_is_kept_through_a_pickle(kind, faults):
     error = kind(*faults)

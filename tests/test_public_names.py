@@ -31,6 +31,7 @@ NAMES = [
     "load",
     "load_classifier",
     "load_generator",
+    "measure_sets",
     "open_source",
     "read_study",
     "run",

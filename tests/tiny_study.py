@@ -18,6 +18,7 @@ CLASSIFIER = CNN(network="base", view=View(size=8), training=TRAINING)
 VAE_ARM = Arm("vae", generator=VAE(width=4, depth=2, latent=4, training=TRAINING), add=5)
 STUDY_FILE = """
 source = "pictures"
+measures = "none"
 arms = [
     "baseline",
     {name = "vae", add = 5, generator = {kind = "vae", width = 4, latent = 4, training = {steps = 4, eval_every = 2}}},
@@ -65,7 +66,7 @@ def write_study(folder: Path, text: str = STUDY_FILE) -> Path:
 def tiny(*arms: Any, source: Any = None, **fields: Any) -> Study:
     """A study of these arms (baseline and a VAE unless told otherwise); what `Protocol` has goes to the protocol."""
     protocol = {"repeats": 2, **{name: fields.pop(name) for name in list(fields) if name in Protocol.model_fields}}
-    fields = {"classifier": CLASSIFIER, **fields}
+    fields = {"classifier": CLASSIFIER, "measures": "none", **fields}
     return Study(source or digits(), arms=arms or ("baseline", VAE_ARM), protocol=Protocol(**protocol), **fields)
 
 
@@ -79,5 +80,5 @@ def stages(store: Path) -> dict[str, int]:
     """How many results of each stage a store has."""
     from handful.study.store import Store
 
-    names = ("images", "split", "generator", "synthetic", "classifier", "predictions", "reconstruction")
+    names = ("images", "split", "generator", "synthetic", "classifier", "predictions", "reconstruction", "measures")
     return {name: num for name in names if (num := len(list(Store(store).records(name))))}

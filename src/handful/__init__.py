@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     from handful.data.source import open_source as open_source
     from handful.errors import HandfulError as HandfulError
     from handful.generate.interpolate import Interpolation as Interpolation
-    from handful.generate.select import BestSSIM as BestSSIM
+    from handful.generate.select_ssim import BestSSIM as BestSSIM
     from handful.generate.table import load_generator as load_generator
     from handful.generate.vae import VAE as VAE
+    from handful.measure.measure_sets import measure_sets as measure_sets
     from handful.nn.train import Training as Training
     from handful.study.arms import Arm as Arm
     from handful.study.protocol import Protocol as Protocol
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 _WHERE = {
     "Arm": "handful.study.arms",
     "Augmentation": "handful.data.augment",
-    "BestSSIM": "handful.generate.select",
+    "BestSSIM": "handful.generate.select_ssim",
     "CNN": "handful.classify.cnn",
     "HandfulError": "handful.errors",
     "Interpolation": "handful.generate.interpolate",
@@ -58,6 +59,7 @@ _WHERE = {
     "load": "handful.data.load",
     "load_classifier": "handful.classify.table",
     "load_generator": "handful.generate.table",
+    "measure_sets": "handful.measure.measure_sets",
     "open_source": "handful.data.source",
     "read_study": "handful.study.study",
     "run": "handful.study.run",

@@ -23,6 +23,7 @@ app = typer.Typer(
     name="handful",
     help="Find the best image classifier that a small set of pictures allows, and prove what made it better.",
     no_args_is_help=True,
+    rich_markup_mode=None,  # with it, a default in brackets is taken for a style and vanishes
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -50,7 +51,9 @@ def look(
     as_json: AsJson = False,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="HTML page with pictures to write.")] = None,
     against: Annotated[str | None, typer.Option(help="Another set of pictures to compare this one with.")] = None,
-    skip: Annotated[str | None, typer.Option(help="Checks to leave out, e.g. near-copies,files,doubts,flips.")] = None,
+    skip: Annotated[
+        str | None, typer.Option(help="Checks to leave out, e.g. near-copies,files,embedding,doubts,flips.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the samples and the pictures shown.")] = 0,
 ) -> None:
     """Show what is in a set of pictures: classes, copies, faults, doubtful labels, which flips are safe."""
@@ -58,12 +61,15 @@ def look(
     from handful.data.look import look as look_at
     from handful.data.near import VIEW
     from handful.data.source import open_source
+    from handful.measure.extractors import installed_extractor
     from handful.show import print_look
 
     source = open_source(pictures, skip_unreadable=True, view=VIEW)
     other = open_source(against, skip_unreadable=True, view=VIEW) if against is not None else None
     named = [name.strip() for name in skip.split(",")] if skip else []
-    found = look_at(source, seed=seed, skip=named)
+    extractor = None if "embedding" in named else installed_extractor()
+    by: dict[str, Any] = {} if extractor is None else {"embed": extractor.features, "embedding": extractor.label}
+    found = look_at(source, seed=seed, skip=named, **by)
     drift = compare_sets(source, other, seed=seed) if other is not None else None
     told, compared = found.to_json(), drift.to_json() if drift else None
     if as_json:
@@ -96,6 +102,9 @@ def run(
     regions: Annotated[Path | None, typer.Option(help="CSV of boxes to cut out: path,x0,y0,x1,y1.")] = None,
     splits_from: Annotated[Path | None, typer.Option(help="Use the splits saved in this file.")] = None,
     save_splits: Annotated[Path | None, typer.Option(help="Write the splits into this file.")] = None,
+    measures: Annotated[
+        str | None, typer.Option(help="Extractor to measure synthetic pictures with, or none [lite0].")
+    ] = None,
     budget: Annotated[
         float | None, typer.Option(help="Minutes; what the study leaves open is fitted in. 0: no limit [60].")
     ] = None,
@@ -138,6 +147,7 @@ def run(
                 "resize": resize,
                 "regions": None if regions is None else str(regions),
                 "splits_from": None if splits_from is None else str(splits_from),
+                "measures": measures,
             }.items()
             if value is not None
         }
@@ -163,6 +173,158 @@ def run(
     if result.failed:
         _say(f"{len(result.failed)} jobs failed; `handful status {store}` shows why, the same command tries them again")
         raise typer.Exit(1)
+
+
+@app.command()
+def generate(
+    pictures: Annotated[str | None, typer.Argument(help="Pictures, as for `look`; none with --from.")] = None,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")] = Path("generated"),
+    generator: Annotated[
+        str | None, typer.Option(help="interpolate, autoencoder, vae, gan or diffusion [vae].")
+    ] = None,
+    preset: Annotated[str | None, typer.Option(help="Published settings of a family, e.g. s1.")] = None,
+    fill_to: Annotated[str | None, typer.Option(help="Pictures of every class, or largest [largest].")] = None,
+    add: Annotated[int | None, typer.Option(min=1, help="Pictures added to every class, instead of --fill-to.")] = None,
+    image_size: Annotated[int | None, typer.Option(help="Side in pixels [from the pictures, 8 to 64].")] = None,
+    resize: Annotated[str | None, typer.Option(help="stretch, crop or pad [stretch].")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps of the whole fit.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes of each network over its pictures.")] = None,
+    per_class: Annotated[bool, typer.Option("--per-class", help="One network for each class.")] = False,
+    conditional: Annotated[bool, typer.Option("--conditional", help="One network told the class.")] = False,
+    specialised: Annotated[
+        bool, typer.Option("--specialised", help="One for all classes, then tuned for each.")
+    ] = False,
+    selection: Annotated[
+        str | None, typer.Option(help="Which are kept, e.g. ssim or confidence+k-centre [none].")
+    ] = None,
+    gate: Annotated[str | None, typer.Option(help="copies: near copies are kept out; none [copies].")] = None,
+    val_fraction: Annotated[float | None, typer.Option(help="Share held out for validation [0.15].")] = None,
+    test_fraction: Annotated[
+        float | None, typer.Option(help="Share held out for test where none is given [0.2].")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Root of every random number.")] = 0,
+    from_: Annotated[Path | None, typer.Option("--from", help="Sample a saved generator again.")] = None,
+    labels: Annotated[str | None, typer.Option(help="With --from: how many of which class, e.g. a=50,b=20.")] = None,
+    skip_unreadable: SkipUnreadable = False,
+    device: Device = "auto",
+) -> None:
+    """Make pictures from the training part alone, and write the balanced set with the generator itself."""
+    from handful.show import print_made, steps_bar
+    from handful.study.protocol import Protocol
+    from handful.study.study import Study
+    from handful.synthesize import generate_pictures, generator_recipe, sample_pictures
+
+    scopes = {"per-class": per_class, "conditional": conditional, "specialised": specialised}
+    named = [name for name, wanted in scopes.items() if wanted]
+    options = {
+        "PICTURES": pictures,
+        "--generator": generator,
+        "--preset": preset,
+        "--fill-to": fill_to,
+        "--add": add,
+        "--image-size": image_size,
+        "--resize": resize,
+        "--steps": steps,
+        "--epochs": epochs,
+        **{f"--{name}": True for name in named},
+        "--selection": selection,
+        "--gate": gate,
+        "--val-fraction": val_fraction,
+        "--test-fraction": test_fraction,
+    }
+    given = [name for name, value in options.items() if value is not None]
+    if from_ is not None:
+        if given or labels is None:
+            raise ConfigError(
+                *(f"{name} is not for --from: the generator is fitted already" for name in given),
+                *(["--from needs --labels, such as a=50,b=20"] if labels is None else []),
+            )
+        print_made(sample_pictures(from_, output, _labels(labels), seed=seed, device=device))
+        return
+    faults = ["--labels needs --from"] if labels is not None else []
+    if pictures is None:
+        faults.append("PICTURES is missing: a folder of class folders, an archive, ...; or --from a saved generator")
+    if len(named) > 1:
+        faults.append(f"--{' and --'.join(named)} exclude each other; give one")
+    if fill_to is not None and add is not None:
+        faults.append("--fill-to and --add are two rules for one amount; give one")
+    if faults:
+        raise ConfigError(*faults)
+    recipe = generator_recipe(
+        generator or "vae", preset=preset, scope=named[0] if named else None, steps=steps, epochs=epochs
+    )
+    fractions: dict[str, Any] = {"val_fraction": val_fraction, "test_fraction": test_fraction}
+    protocol = Protocol(seed=seed, **{name: value for name, value in fractions.items() if value is not None})
+    seen = {"image_size": image_size, "resize": resize, "skip_unreadable": skip_unreadable or None}
+    study = Study(pictures, protocol=protocol, **{name: value for name, value in seen.items() if value is not None})
+    with steps_bar(f"training {recipe.kind}") as progress:
+        made = generate_pictures(
+            study,
+            recipe,
+            output,
+            amount={"add": add} if add is not None else {"fill_to": _amount(fill_to or "largest")},
+            selection=selection or "none",
+            gate=gate or "copies",
+            device=device,
+            say=_say,
+            progress=progress,
+        )
+    print_made(made)
+
+
+@app.command()
+def measure(
+    real: Annotated[str, typer.Argument(help="What the generator was trained on, as for `look`; or a flat folder.")],
+    synthetic: Annotated[str, typer.Argument(help="The generated pictures, the same kinds.")],
+    held_out: Annotated[
+        str | None, typer.Option(help="Real pictures it has not seen (else the test part of REAL, where it has one).")
+    ] = None,
+    extractor: Annotated[
+        str, typer.Option(help="lite0, inception, dinov2, pixels or timm:NAME: what distances are taken on.")
+    ] = "lite0",
+    per_class: Annotated[bool, typer.Option("--per-class", help="Measure every class on its own, too.")] = False,
+    as_json: AsJson = False,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="HTML page with pictures to write.")] = None,
+    image_size: Annotated[
+        int | None, typer.Option(min=4, max=1024, help="Side in pixels (that of the smaller pictures, 8 to 128).")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of halves, samples and noise.")] = 0,
+    device: Device = "auto",
+) -> None:
+    """Say how new, how real and how varied generated pictures are, every number between real pictures and noise."""
+    from handful.data.aligned import align
+    from handful.data.source import open_source
+    from handful.measure.extractors import extractor_of
+    from handful.measure.measure_sets import measure_sets
+    from handful.report.measure_lines import told_of
+    from handful.show import print_measures, steps_bar
+    from handful.study.engines import pick_device
+
+    chosen = extractor_of(extractor)
+    first, made, *unseen = (
+        open_source(one, skip_unreadable=True, unsorted=True) for one in (real, synthetic, held_out) if one is not None
+    )
+    aligned = align(first, made, *unseen, size=image_size)
+    with steps_bar(f"features of {chosen.label}", "picture") as progress:
+        found = measure_sets(
+            aligned.real,
+            aligned.synthetic,
+            aligned.held_out,
+            extractor=chosen,
+            per_class=per_class,
+            device=pick_device(device),
+            seed=seed,
+            progress=progress,
+        )
+    told = told_of(aligned, found)
+    if as_json:
+        _print_json(told)
+    else:
+        print_measures(told)
+    if output is not None:
+        from handful.report.measure import write_measured
+
+        _say(str(write_measured(output, aligned, found)))
 
 
 @app.command()
@@ -286,6 +448,20 @@ def _long_tail(text: str | None) -> tuple[int, int] | None:
     except ValueError:
         raise ConfigError(f"--long-tail {text!r}: expected LARGEST:SMALLEST, two whole numbers such as 78:8") from None
     return largest, smallest
+
+
+def _amount(text: str) -> int | str:
+    return int(text) if text.isdecimal() else text
+
+
+def _labels(text: str) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for part in text.split(","):
+        name, mark, num = part.rpartition("=")
+        if not mark or not num.strip().isdecimal() or name.strip() in found:
+            raise ConfigError(f"--labels {text!r}: expected CLASS=NUMBER,... with every class once, such as a=50,b=20")
+        found[name.strip()] = int(num)
+    return found
 
 
 def _result(store: Path) -> Result:

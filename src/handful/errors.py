@@ -4,7 +4,8 @@
     ├── InputError            something the user gave; the command line prints it and exits with 2
     │   ├── DataError         pictures, labels, folders, archives
     │   ├── ConfigError       a recipe, a study file, an option
-    │   └── StoreError        a store or an exported model that cannot be used as asked
+    │   ├── StoreError        a store or an exported model that cannot be used as asked
+    │   └── WeightsError      pretrained weights that are not there, or a file that does not hold them
     └── LeakError             a scoring or fitting call was handed pictures that would make its number a lie
 
 Every message says what was given, what is allowed and what to do. Several faults of one input are one error, a line
@@ -42,6 +43,10 @@ class ConfigError(InputError):
 
 class StoreError(InputError):
     """A store or a saved model is missing, incomplete or not of this kind."""
+
+
+class WeightsError(InputError):
+    """Pretrained weights are not on this machine, or a file is not one of weights for this network."""
 
 
 class LeakError(HandfulError):

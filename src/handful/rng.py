@@ -54,5 +54,18 @@ def forked(seed: int | None = None, device: str = "cpu") -> Iterator[None]:
     devices = [torch.device(device)] if torch.device(device).type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         if seed is not None:
-            torch.manual_seed(seed)
+            reseed(seed, device)
         yield
+
+
+def reseed(seed: int, device: str = "cpu") -> None:
+    """Set torch's global streams of the CPU and of `device`; to be called inside `forked`.
+
+    `torch.manual_seed` does the same for every kind of device, and where CUDA has not been used yet it also keeps a
+    formatted stack trace of each call, which costs more than a step of a small network.
+    """
+    import torch
+
+    torch.default_generator.manual_seed(seed)
+    if torch.device(device).type == "cuda":
+        torch.cuda.manual_seed(seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,9 @@ from rich.table import Table
 
 from handful.data.balance import balance_table
 from handful.data.files import shown
+from handful.report.facts import drawing_words
 from handful.report.look_lines import drift_lines, lines
+from handful.report.measure_lines import MARKS, faults, measure_lines, number
 from handful.study.estimate import disk, why_open
 from handful.study.plan import Plan, minutes
 from handful.study.result import Result
@@ -23,6 +26,7 @@ from handful.study.run import Progress as RunProgress
 from handful.study.run import resolution
 from handful.study.stages import Job
 from handful.study.store import Store
+from handful.synthesize import Made
 
 COLOURS = {"helps": "green", "hurts": "red", "no difference that matters": "blue", "cannot tell": "yellow"}
 TONES = {"bad": ("!!", "bold red"), "warn": (" !", "yellow"), "good": ("ok", "green"), "fact": ("  ", "default")}
@@ -47,6 +51,9 @@ def print_result(result: Result) -> None:
             f"[{colour}]{verdict}[/]",
         )
     console.print(table)
+    for arm in result.arms:
+        for said in drawing_words(result.drawing(arm)):
+            console.print(f"{shown(arm)}: {said}", markup=False, highlight=False, soft_wrap=True)
     console.print()
     console.print(result.verdict, markup=False, highlight=False, soft_wrap=True)
 
@@ -149,6 +156,71 @@ def print_look(told: dict[str, Any], against: dict[str, Any] | None = None) -> N
         console.print(f"[{colour}]{sign}[/] {escape(line.text)}", highlight=False, soft_wrap=True)
 
 
+def print_measures(told: dict[str, Any]) -> None:
+    """Print how real, varied and new synthetic pictures are: the findings, then every number between its marks.
+
+    Args:
+        told: the JSON of `handful measure`.
+    """
+    console, floor = _console(), MARKS[told["marks"]][0]
+    for line in measure_lines(told):
+        sign, colour = TONES[line.tone]
+        console.print(f"[{colour}]{sign}[/] {escape(line.text)}", highlight=False, soft_wrap=True)
+    table = Table(box=None, header_style="bold", title_justify="left")
+    for column in ("", "value", "95 %", floor, "copies", "noise", "to noise", "real", "made", "taken on"):
+        table.add_column(column, justify="left" if column in ("", "taken on") else "right", no_wrap=True)
+    group = ""
+    for row in told["whole"]["rows"]:
+        if row["value"] is None:
+            continue
+        if row["group"] != group:
+            table.add_row(f"[dim]{row['group']}[/]")
+            group = row["group"]
+        table.add_row(
+            f"  {row['title']}",
+            number(row["value"]),
+            " to ".join(map(number, row["interval"])) if row["interval"] else "",
+            *(number(row[mark]) for mark in ("floor", "copies", "noise")),
+            "" if row["to_noise"] is None else f"{100 * row['to_noise']:.0f} %",
+            str(row["num_real"]),
+            str(row["num_synthetic"]),
+            escape(row["on"]),
+        )
+    console.print()
+    console.print(table)
+    for titles, why in faults(told["whole"]["rows"]):
+        console.print(f"  {titles}: {why}", markup=False, highlight=False, soft_wrap=True)
+    if told["classes"]:
+        _print_classes(told["classes"], console)
+
+
+def _print_classes(classes: list[dict[str, Any]], console: Console) -> None:
+    """Print a line for each class: value, and in brackets the floor."""
+    table = Table(box=None, header_style="bold")
+    names = ("near_copies", "kernel", "density", "coverage", "vendi", "ssim_within")
+    titles = {row["name"]: row["title"] for row in classes[0]["rows"]}
+    for column in ("class", "real", "made", "p", *(titles[name] for name in names)):
+        table.add_column(column, justify="left" if column == "class" else "right")
+    for one in classes:
+        rows = {row["name"]: row for row in one["rows"]}
+        p = one["audit"] and one["audit"]["p"]
+        table.add_row(
+            escape(shown(one["name"])),
+            str(one["num"]["real"]),
+            str(one["num"]["synthetic"]),
+            "" if p is None else "< 0.001" if p < 0.001 else f"{p:.2g}",
+            *(
+                "too few"
+                if rows[name]["value"] is None
+                else number(rows[name]["value"])
+                + ("" if rows[name]["floor"] is None else f" ({number(rows[name]['floor'])})")
+                for name in names
+            ),
+        )
+    console.print()
+    console.print(table)
+
+
 @contextmanager
 def progress_bar() -> Iterator[Callable[[RunProgress], None]]:
     """Yield a callback that shows a run's progress with the time left; plain lines where there is no terminal."""
@@ -171,6 +243,50 @@ def progress_bar() -> Iterator[Callable[[RunProgress], None]]:
                 console.print(f"failed: {doing}", highlight=False)
 
         yield show
+
+
+@contextmanager
+def steps_bar(what: str, unit: str = "step") -> Iterator[Callable[[int, int], None]]:
+    """Yield a callback (done, all) that shows steps with the time left; a line a minute off a terminal."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}"))
+    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    first: list[tuple[float, int]] = []
+    told = [time.monotonic()]
+    with bar:
+        task = bar.add_task(what, total=None, left="")
+
+        def show(done: int, steps: int) -> None:
+            now = time.monotonic()
+            first.append((now, done)) if not first else None
+            passed = done - first[0][1]
+            left = _duration((now - first[0][0]) / passed * (steps - done)) + " left" if passed else ""
+            bar.update(task, completed=done, total=steps, left=left)
+            if not console.is_terminal and now - told[0] >= 60:
+                told[0] = now
+                console.print(f"{what}: {unit} {done} of {steps}, {left}", highlight=False)
+
+        yield show
+
+
+def print_made(made: Made) -> None:
+    """Print what was made of each class, and where it is."""
+    console = _console()
+    table = Table(box=None, header_style="bold")
+    for column in ("class", *(["real"] if made.real else []), "made", "wanted"):
+        table.add_column(column, justify="left" if column == "class" else "right")
+    for name, wanted in made.wanted.items():
+        real = [str(made.real[name])] if made.real else []
+        table.add_row(escape(shown(name)), *real, str(made.kept[name]), str(wanted))
+    console.print(table)
+    short = {name: wanted for name, wanted in made.wanted.items() if made.kept[name] < wanted}
+    for name, wanted in short.items():
+        console.print(
+            f"{shown(name)}: {made.kept[name]} of {wanted}: four candidates a picture were drawn, and gate and "
+            "selection turned the others away",
+            markup=False,
+        )
+    print(made.output)
 
 
 def _points(interval: list[float]) -> list[float]:

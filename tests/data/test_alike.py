@@ -70,7 +70,7 @@ def test_without_an_embedding_nothing_is_said_of_it(turned: Source) -> None:
 
 
 def test_the_sample_is_said_on_the_page_and_in_the_lines(turned: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(looking, "SAMPLE", 20)
+    monkeypatch.setattr(looking, "EMBEDDED", 20)
     found = look(turned, embed=coarse, embedding="a coarse grid")
     assert found.to_json()["sample"]["embedded_copies"] == [20, len(turned)]
     (said,) = (line.text for line in lines(found.to_json()) if "hashes do not find" in line.text)

@@ -76,19 +76,19 @@ def equal(one, other):
 def test_the_cosine_schedule_falls_from_lr_to_zero():
     recipe = Training(lr=0.2, schedule="cosine")
     for step in range(100):
-        assert recipe.lr_at(step, 100) == pytest.approx(0.1 * (1 + math.cos(math.pi * step / 100)))
-    assert recipe.lr_at(0, 100) == 0.2
-    assert recipe.lr_at(100, 100) == pytest.approx(0)
+        assert recipe.lr_at(step, 100, 1) == pytest.approx(0.1 * (1 + math.cos(math.pi * step / 100)))
+    assert recipe.lr_at(0, 100, 1) == 0.2
+    assert recipe.lr_at(100, 100, 1) == pytest.approx(0)
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "constant", "plateau"])
 def test_warm_up_rises_linearly_to_lr_and_the_schedule_starts_there(schedule):
     recipe = Training(lr=0.2, schedule=schedule, warmup_steps=10)
-    np.testing.assert_allclose([recipe.lr_at(step, 50) for step in range(10)], 0.02 * np.arange(1, 11))
-    assert recipe.lr_at(10, 50) == pytest.approx(0.2)
+    np.testing.assert_allclose([recipe.lr_at(step, 50, 1) for step in range(10)], 0.02 * np.arange(1, 11))
+    assert recipe.lr_at(10, 50, 1) == pytest.approx(0.2)
     if schedule == "cosine":
-        assert recipe.lr_at(30, 50) == pytest.approx(0.1)
-        assert recipe.lr_at(50, 50) == pytest.approx(0)
+        assert recipe.lr_at(30, 50, 1) == pytest.approx(0.1)
+        assert recipe.lr_at(50, 50, 1) == pytest.approx(0)
 
 
 def test_the_step_schedule_is_that_of_pytorch():
@@ -96,13 +96,13 @@ def test_the_step_schedule_is_that_of_pytorch():
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.3)
     plain = torch.optim.lr_scheduler.StepLR(optimizer, 7, gamma=0.4)
     for step in range(30):
-        assert recipe.lr_at(step, 30) == pytest.approx(plain.get_last_lr()[0])
+        assert recipe.lr_at(step, 30, 1) == pytest.approx(plain.get_last_lr()[0])
         optimizer.step()
         plain.step()
 
 
 def test_the_constant_schedule_is_constant():
-    assert {Training(lr=0.3, schedule="constant").lr_at(step, 30) for step in range(31)} == {0.3}
+    assert {Training(lr=0.3, schedule="constant").lr_at(step, 30, 1) for step in range(31)} == {0.3}
 
 
 def test_every_step_is_taken_at_the_rate_of_the_schedule(monkeypatch):
@@ -115,7 +115,7 @@ def test_every_step_is_taken_at_the_rate_of_the_schedule(monkeypatch):
 
     monkeypatch.setattr(torch.optim.SGD, "step", spy)
     history = fit(make(), optimizer="sgd", warmup_steps=3, steps=10)
-    expected = [Training(lr=0.05, warmup_steps=3).lr_at(step, 10) for step in range(10)]
+    expected = [Training(lr=0.05, warmup_steps=3).lr_at(step, 10, 1) for step in range(10)]
     assert rates == pytest.approx(expected)
     assert history.lr == pytest.approx([expected[3], expected[7], expected[9]]), "the rate of the step just taken"
 
@@ -542,3 +542,74 @@ def test_networks_given_are_trained_in_place():
     fit(network)
     assert network[0].weight is same
     assert not torch.equal(same, before[0].weight)
+
+
+# ---------------------------------------------------------------- averages, precision, parts of a batch
+
+
+def test_the_moving_average_is_the_sum_written_out():
+    path, expected = [], weights(make())
+    for stop in range(1, 7):
+        network = make()
+        fit(network, steps=stop, lr=0.05, schedule="constant")
+        path.append(weights(network))
+    for step, after in enumerate(path):
+        decay = min(0.5, (1 + step) / (10 + step))
+        for name, tensor in after.items():
+            counts = not tensor.is_floating_point()
+            expected[name] = tensor if counts else decay * expected[name] + (1 - decay) * tensor
+    averaged = make()
+    fit(averaged, steps=6, lr=0.05, schedule="constant", ema=0.5)
+    for name, tensor in weights(averaged).items():
+        torch.testing.assert_close(tensor, expected[name])
+
+
+def test_validation_sees_the_average_and_training_goes_on_from_the_live_weights():
+    seen, network, plain = [], make(), make()
+    fit(network, steps=8, eval_every=4, ema=0.9, evaluate=scripted([2, 1], spy=lambda: seen.append(weights(network))))
+    at_four = make()
+    fit(plain, steps=8, eval_every=4)
+    fit(at_four, steps=4, eval_every=4, ema=0.9)
+    assert any((seen[0][name] != weights(plain)[name]).any() for name in seen[0])
+    for name, tensor in weights(network).items():
+        torch.testing.assert_close(tensor, seen[1][name])
+
+
+def test_two_halves_of_a_batch_give_the_gradient_of_the_whole():
+    whole, halves = (nn.Linear(3, 1) for _ in range(2))
+    halves.load_state_dict(whole.state_dict())
+    fit(whole, steps=20)
+    fit(halves, steps=20, accumulate=2)
+    for name, tensor in whole.state_dict().items():
+        torch.testing.assert_close(halves.state_dict()[name], tensor)
+
+
+def test_a_batch_that_cannot_be_cut_evenly_is_refused():
+    with pytest.raises(ConfigError, match="accumulate=3 does not divide batch_size=8"):
+        Training(batch_size=8, accumulate=3)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precision_learns_the_same_and_is_not_the_same(precision):
+    full, half = (fit(make(), steps=80, eval_every=80, precision=given) for given in ("float32", precision))
+    assert half.train_loss != full.train_loss
+    assert half.train_loss[-1]["net"] == pytest.approx(full.train_loss[-1]["net"], rel=0.1)
+
+
+def test_steps_of_the_schedule_can_be_counted_in_epochs():
+    recipe = Training(lr=1.0, schedule="step", step_size=2, step_unit="epochs", gamma=0.5, batch_size=5)
+    assert [recipe.lr_at(step, 100, 10) for step in (0, 3, 4, 7, 8)] == [1.0, 1.0, 0.5, 0.5, 0.25]
+
+
+def test_values_of_the_training_losses_can_be_watched():
+    def also(means, step):
+        return {"outside": abs(step - 10.0), "net": means["net"]}
+
+    def step(batch):
+        yield "net", (network(torch.ones(1, 3)) ** 2).mean()
+
+    network = nn.Linear(3, 1)
+    recipe = Training(steps=20, eval_every=5, keep="best")
+    history = train_networks({"net": network}, step, recipe=recipe, num=NUM, seed=0, also=also, watch="outside")
+    assert history.best_step == 10
+    assert [value["net"] for value in history.values] == [mean["net"] for mean in history.train_loss]

@@ -45,7 +45,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("report") / "store"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HANDFUL_CACHE", str(root.parent / "cache"))
-        study = Study(pictures(), arms=arms, steps=6, protocol=Protocol(repeats=2))
+        study = Study(pictures(), arms=arms, steps=6, measures="pixels", protocol=Protocol(repeats=2))
         run(study, root, budget=None, engine="serial", device="cpu")
     return root
 

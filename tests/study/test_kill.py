@@ -29,24 +29,24 @@ import time
 if os.environ.get("KILL_TEST_LOG"):
     from handful.nn import train
 
-    train.How.__init__.__defaults__ = ("cpu", None, 0.005, None)
-    resume = train._resume
+    train.How.__init__.__defaults__ = ("cpu", None, 0.005, False, None)
+    resume = train._Loop.resume
 
-    def _resume(path, *given):
-        made = resume(path, *given)
+    def _resume(self, path, *given):
+        made = resume(self, path, *given)
         with open(os.environ["KILL_TEST_LOG"], "a") as log:
-            log.write(f"{path.name} {made[0].step}\\n")
+            log.write(f"{path.name} {made.step}\\n")
         return made
 
-    save = train._save
+    save = train._Loop.save
 
-    def _save(path, *given):
-        save(path, *given)
+    def _save(self, path, *given):
+        save(self, path, *given)
         done = len(list(path.parent.parent.glob("results/*/*/record.json"))) - 3  # pictures and two splits are no jobs
         if done >= int(os.environ["KILL_TEST_HOLD"]):
             time.sleep(60)
 
-    train._resume, train._save = _resume, _save
+    train._Loop.resume, train._Loop.save = _resume, _save
 """
 
 

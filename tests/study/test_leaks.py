@@ -19,8 +19,9 @@ from handful.data.split import Split
 from handful.errors import LeakError
 from handful.study.plan import make_plan
 from handful.study.run import put_inputs
-from handful.study.stages import Job, get_images, put_images, put_split, run_job
+from handful.study.stages import Job, run_job
 from handful.study.store import Store
+from handful.study.stored import get_images, put_images, put_split
 from handful.study.study import Study
 from tiny_study import CLASSIFIER, VAE_ARM, digits, tiny
 

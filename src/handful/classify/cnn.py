@@ -73,12 +73,12 @@ class CNN(ClassifierRecipe):
             return images, labels[index]
 
         def step(batch: Batch) -> Iterator[tuple[str, torch.Tensor]]:
-            batch, draws = stream.at(batch.step, how.device)
+            batch, draws = stream.at(batch, how.device)
             images, own = seen(batch, draws)
             if self.mix is None:
                 yield "classifier", loss(module(images), own)
             else:
-                others, other = seen(*partners.at(batch.step, how.device))
+                others, other = seen(*partners.at(batch, how.device))
                 images, share = self.mix.apply(images, others, draws)
                 yield "classifier", loss(module(images), own, other, share)
 
@@ -108,11 +108,12 @@ class _Stream:
     def __init__(self, recipe: CNN, train: LabeledImages, balance: Balance, seed: int) -> None:
         labels = train.labels if balance.level else None
         self._batches = Batches(len(train), recipe.training.batch_size, seed, labels, balance.level)
+        self._parts = recipe.training.accumulate
         self._draws = Draws(len(train), seed)
         self._named = recipe.augment is not None or recipe.mix is not None
 
-    def at(self, step: int, device: str) -> tuple[Batch, torch.Tensor]:
-        batch = self._batches.at(step)
+    def at(self, given: Batch, device: str) -> tuple[Batch, torch.Tensor]:
+        batch = self._batches.at(given.step).parts(self._parts)[given.part]
         return batch, self._draws.at(batch.epoch, batch.slot).to(device) if self._named else torch.empty(0)
 
 

@@ -170,9 +170,12 @@ def amounts(counts: NDArray[np.int64], amount: Amount) -> NDArray[np.int64]:
 
     Args:
         counts: int64 [K], real pictures kept per class.
-        amount: {"add": n} for every class, {"fill_to": n or "largest"} up to that many, or {"fill_level": x} the
-            share x in [0, 1] of the way to the largest class, rounded to whole pictures.
+        amount: {"add": n} for every class, {"fill_to": n or "largest"} up to that many, {"fill_level": x} the
+            share x in [0, 1] of the way to the largest class, rounded to whole pictures, or {"replace": 1} as many as
+            there are real ones.
     """
+    if "replace" in amount:
+        return counts.astype(np.int64)
     if "add" in amount:
         return np.full(len(counts), int(amount["add"]), dtype=np.int64)
     largest = int(counts.max())

@@ -10,7 +10,7 @@ import shutil
 import unicodedata
 import uuid
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -27,6 +27,7 @@ from handful.errors import DataError, StoreError
 FORMAT = 1
 FOLDERS = ("original", "generated", "balanced")
 FILES = ("manifest.csv", "card.json", "README.md")
+EXTRA = ("generator", "grids", "candidates")
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f]')  # what Windows, macOS and Linux together do not allow
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 _LONGEST = 100  # bytes of a folder name
@@ -57,6 +58,7 @@ def write_pictures(
     card: Mapping[str, Any],
     ids: Sequence[str] | None = None,
     kept: NDArray[np.bool_] | None = None,
+    extra: Callable[[Path], None] | None = None,
 ) -> Path:
     """Write pictures into a new folder and return it; an older export at that place is replaced.
 
@@ -79,6 +81,7 @@ def write_pictures(
         ids: N names of the real pictures, such as their paths, for the manifest and, their last part as far as file
             systems allow it, for the files; None: their rows in the source.
         kept: bool [N], which of the real pictures are in `balanced/`; None: all of them.
+        extra: writes more into the folder before it takes its place, under names of EXTRA.
 
     Raises:
         StoreError: there is something at `output` that this function has not written.
@@ -86,7 +89,7 @@ def write_pictures(
     """
     output = Path(output)
     _check(real, synthetic, ids, kept)
-    _require_export(output)
+    require_export(output)
     folders = folder_names(real.class_names)
     output.parent.mkdir(parents=True, exist_ok=True)
     aside = output.with_name(f".{output.name}.{uuid.uuid4().hex}")
@@ -104,6 +107,8 @@ def write_pictures(
         page = _card(card, rows, folders)
         (aside / "card.json").write_text(json.dumps(page, indent=1, ensure_ascii=False), encoding="utf-8")
         (aside / "README.md").write_text(_readme(page), encoding="utf-8")
+        if extra is not None:
+            extra(aside)
         _replace(output, aside)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
@@ -166,8 +171,8 @@ def _check(
         raise DataError(*faults)
 
 
-def _require_export(output: Path) -> None:
-    """Raise unless there is nothing at this place, or an export with nothing of the user's beside it."""
+def require_export(output: Path) -> None:
+    """Raise StoreError unless there is nothing at this place, or an export with nothing of the user's beside it."""
     if not output.is_symlink() and not output.exists():
         return
     where = shown(str(output))
@@ -178,7 +183,7 @@ def _require_export(output: Path) -> None:
         ours = False
     if not ours or output.is_symlink():
         raise StoreError(f"{where}: is there and is not an export of pictures; choose another folder")
-    strangers = sorted({path.name for path in output.iterdir()} - {*FOLDERS, *FILES})
+    strangers = sorted({path.name for path in output.iterdir()} - {*FOLDERS, *FILES, *EXTRA})
     if strangers:
         raise StoreError(
             f"{where}: holds {shown(', '.join(strangers[:5]))} beside an older export; move it or choose another folder"

@@ -90,6 +90,24 @@ def arrange(listing: Listing) -> Layout:
     )
 
 
+def beside(listing: Listing) -> Layout | None:
+    """Return the layout of pictures that all lie in one folder: one class, named after it; None where they do not."""
+    pictures = [path for path in listing.paths if is_picture(path) and not _hidden(path)]
+    folders = {path.rpartition("/")[0] for path in pictures}
+    if len(folders) != 1:
+        return None
+    name = folders.pop().rpartition("/")[2] or "pictures"
+    known = set(pictures)
+    return Layout(
+        paths=tuple(pictures),
+        classes=(name,) * len(pictures),
+        parts=("",) * len(pictures),
+        class_names=(name,),
+        ignored=tuple(path for path in listing.paths if path not in known),
+        faults=tuple(f"{shown(path)}: {why}" for path, why in listing.faults),
+    )
+
+
 def ordered(names: Iterable[str]) -> tuple[str, ...]:
     """Return the distinct names sorted: as numbers where all are digits, else as text."""
     distinct = sorted(set(names))

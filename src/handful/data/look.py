@@ -27,7 +27,8 @@ from handful.errors import ConfigError, unknown
 from handful.rng import numpy_rng
 
 SAMPLE = 5000
-CHECKS = ("near-copies", "files", "doubts", "flips")
+EMBEDDED = 1000  # pictures of an embedding: a network looks at some fifty a second on one core
+CHECKS = ("near-copies", "files", "embedding", "doubts", "flips")
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ class Findings:
         near_copies, suspicious: searched completely.
         embedding: name of the embedding that `embedded_copies` and `doubts` go by; '' where there is none.
         embedded_copies: near copies that its distance finds and hashes do not, in the sample of `doubts`.
-        doubts: by neighbours in a seeded sample of at most 5,000 different pictures; rows are the source's.
+        doubts: by neighbours in a seeded sample of at most 5,000 different pictures, with an embedding 1,000; rows are
+            the source's.
         flips: on a seeded sample of at most 5,000 different training pictures.
         generation: for each class what its number of training pictures means.
         sampled: pictures looked at and pictures there are, for `channels`, `embedded_copies`, `doubts` and `flips`.
@@ -139,8 +141,9 @@ def look(
 
     Args:
         skip: names in CHECKS to leave out.
-        embed: features of pictures, see `handful.data.alike.embedded`; near copies are then also searched by their
-            distance, and labels doubted by it instead of by small pixels and colours.
+        embed: features of pictures, see `handful.data.alike.embedded`; unless `embedding` is left out, near copies are
+            then also searched by their distance in a sample of at most 1,000 pictures, and labels doubted by it instead
+            of by small pixels and colours.
         embedding: what `embed` is called in the findings.
 
     Raises:
@@ -161,7 +164,9 @@ def look(
     train, part = training_rows(source)
     learnt = np.intersect1d(train, once)
     colour_rows = sample(train, seed, "colours")
-    checked, flipped = sample(kept, seed, "neighbours"), sample(np.intersect1d(learnt, kept), seed, "flips")
+    embed = None if "embedding" in skip else embed
+    checked = sample(kept, seed, "neighbours", None if embed is None else EMBEDDED)
+    flipped = sample(np.intersect1d(learnt, kept), seed, "flips")
     sampled = {"channels": (len(colour_rows), len(train))}
     doubts = flips = near = more = features = None
     if embed is not None and len(checked) and not {"near-copies", "doubts"} <= set(skip):
@@ -213,11 +218,10 @@ def training_rows(source: Source) -> tuple[NDArray[np.int64], str]:
     return rows, "train" if any(source.parts) else "all"
 
 
-def sample(rows: NDArray[np.int64], seed: int, name: str) -> NDArray[np.int64]:
-    """Return at most SAMPLE of these rows, drawn without replacement, in their order."""
-    if len(rows) <= SAMPLE:
-        return rows
-    return np.sort(numpy_rng(seed, "look", name).permutation(rows)[:SAMPLE])
+def sample(rows: NDArray[np.int64], seed: int, name: str, most: int | None = None) -> NDArray[np.int64]:
+    """Return at most `most` (SAMPLE) of these rows, drawn without replacement, in their order."""
+    num = SAMPLE if most is None else most
+    return rows if len(rows) <= num else np.sort(numpy_rng(seed, "look", name).permutation(rows)[:num])
 
 
 def _at(doubts: Doubts, rows: NDArray[np.int64]) -> Doubts:

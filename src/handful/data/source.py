@@ -17,7 +17,7 @@ from handful.data import arrays as kinds
 from handful.data.files import Files, FolderFiles, open_files, shown
 from handful.data.held import Held
 from handful.data.images import LabeledImages, View, content_of
-from handful.data.layout import Layout, arrange
+from handful.data.layout import Layout, arrange, beside
 from handful.data.manifest import read_manifest
 from handful.data.originals import ArrayOriginals, FileOriginals, Originals, ResultT, Work
 from handful.data.parquet import is_parquet, parquet_set
@@ -163,6 +163,7 @@ def open_source(
     regions: str | Path | None = None,
     progress: Progress | None = None,
     view: View | None = None,
+    unsorted: bool = False,
 ) -> Source:
     """Return the source that `what` names.
 
@@ -177,6 +178,8 @@ def open_source(
         progress: called with (pictures done, pictures in all) while pictures are decoded for the first time.
         view: what `load` will be asked for: pictures that are decoded now are brought to it at once, and the first
             load at it does not decode them again. It changes nothing else.
+        unsorted: take pictures that lie beside each other for one class, and a set of one class for a set: they can be
+            measured, though no classifier can be trained on them.
 
     Raises:
         DataError: every fault of the source, one line each.
@@ -184,18 +187,18 @@ def open_source(
     from handful.data.regions import cut, read_boxes
 
     try:
-        source = _opened(what, skip_unreadable, progress, view if regions is None else None)
+        source = _opened(what, skip_unreadable, progress, view if regions is None else None, unsorted)
         missing = [name for name, count in zip(source.class_names, source.counts, strict=True) if not count]
         if missing:
             raise DataError(*(f"class {name!r} has no picture; add some or leave the class out" for name in missing))
-        if source.num_classes < 2:
+        if source.num_classes < 2 and not unsorted:
             raise DataError(f"{source.name}: one class only ({source.class_names[0]!r}); add pictures of another class")
     except DataError as error:
         raise DataError(*capped(error.faults)) from None
     return source if regions is None else cut(source, read_boxes(regions, source), progress)
 
 
-def _opened(what: Any, skip_unreadable: bool, progress: Progress | None, view: View | None) -> Source:
+def _opened(what: Any, skip_unreadable: bool, progress: Progress | None, view: View | None, unsorted: bool) -> Source:
     if isinstance(what, Source):
         return what
     if isinstance(what, LabeledImages):
@@ -230,7 +233,7 @@ def _opened(what: Any, skip_unreadable: bool, progress: Progress | None, view: V
     files = open_files(path)
     if files is None:
         raise DataError(f"{shown(str(what))}: not a kind of file that holds a set of pictures; give {_KINDS}")
-    return _of_files(path, files, skip_unreadable, progress, view)
+    return _of_files(path, files, skip_unreadable, progress, view, beside(files.listing()) if unsorted else None)
 
 
 def _of_arrays(name: str, given: kinds.Arrays, content: NDArray[np.bytes_] | None = None) -> Source:

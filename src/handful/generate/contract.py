@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import model_validator
 
 from handful.config import Recipe, digest_of, recipe_from
 from handful.data.images import LabeledImages, Origin, View, require_real
-from handful.errors import DataError
+from handful.errors import ConfigError, DataError, unknown
 from handful.nn.train import How
 
 CHUNK = 32
@@ -22,13 +23,38 @@ CHUNK = 32
 class GeneratorRecipe(Recipe, ABC):
     """What every family of generators has.
 
+    A family's `presets` are published settings by name: `preset("s1")`, or `{ kind = "gan", from = "s1" }` in a file,
+    which other fields may change.
+
     Args:
         view: how pictures are seen; None: the view of the study's classifier.
     """
 
     kind: str
     view: View | None = None
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     rebuilds: ClassVar[bool] = False  # whether its generators can rebuild a picture
+
+    @classmethod
+    def preset(cls, name: str, /, **fields: Any) -> Self:
+        """Return a preset of this family with some fields changed.
+
+        Raises:
+            ConfigError: no such preset, or an impossible field.
+        """
+        return cls(**{"from": name, **fields})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _start_from_preset(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping) or "from" not in given:
+            return given
+        kind, name = cls.model_fields["kind"].default, given["from"]
+        if name not in cls.presets:
+            if not cls.presets:
+                raise ConfigError(f"{kind} has no presets, got {name!r}")
+            raise ConfigError(unknown(f"preset of {kind}", str(name), cls.presets))
+        return {**cls.presets[name], **{field: value for field, value in given.items() if field != "from"}}
 
     @abstractmethod
     def fit(self, train: LabeledImages, val: LabeledImages | None, *, seed: int, how: How | None = None) -> Generator:
@@ -67,12 +93,15 @@ class Generator(ABC):
     history: dict[str, Any] = field(repr=False)
 
     @final
-    def sample(self, labels: Sequence[int] | NDArray[np.int64], *, seeds: Sequence[int]) -> LabeledImages:
+    def sample(
+        self, labels: Sequence[int] | NDArray[np.int64], *, seeds: Sequence[int], device: str = "cpu"
+    ) -> LabeledImages:
         """Return one synthetic picture per label, uint8; each depends on its label and its seed alone.
 
         Args:
             labels: class ids [N].
             seeds: one integer per picture [N].
+            device: torch device.
 
         Raises:
             DataError: a class the generator has not seen, or another number of seeds than labels.
@@ -82,10 +111,11 @@ class Generator(ABC):
             raise DataError(f"{len(wanted)} labels but {len(seeds)} seeds: one seed per picture is needed")
         pixels = np.empty((len(wanted), *self.shape), dtype=np.uint8)
         parents = np.full(len(wanted), -1, dtype=np.int64)
+        by_class = np.argsort(wanted, kind="stable")  # few chunks hold two classes, which two networks may have to make
         for start in range(0, len(wanted), CHUNK):
-            rows = np.arange(start, min(start + CHUNK, len(wanted)))
+            rows = by_class[start : start + CHUNK]
             padded = np.resize(rows, CHUNK)  # one fixed size: a sample never depends on who asks for how many
-            made, from_rows = self._make(wanted[padded], [int(seeds[int(row)]) for row in padded])
+            made, from_rows = self._make(wanted[padded], [int(seeds[int(row)]) for row in padded], device)
             pixels[rows], parents[rows] = made[: len(rows)], from_rows[: len(rows)]
         origin = Origin.of_synthetic(pixels, self.fitted, list(seeds), parents.tolist())
         return LabeledImages(pixels, wanted, self.class_names, origin)
@@ -103,10 +133,12 @@ class Generator(ABC):
         return given.astype(np.int64)
 
     @abstractmethod
-    def _make(self, labels: NDArray[np.int64], seeds: Sequence[int]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    def _make(
+        self, labels: NDArray[np.int64], seeds: Sequence[int], device: str
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         """Return pictures uint8 [CHUNK, C, H, W] and their parents' source rows [CHUNK], -1 where there is none."""
 
-    def rebuild(self, images: LabeledImages) -> NDArray[np.uint8]:
+    def rebuild(self, images: LabeledImages, *, device: str = "cpu") -> NDArray[np.uint8]:
         """Return uint8 [N, C, H, W], each picture through the model and back; families with `rebuilds` have it.
 
         Raises:

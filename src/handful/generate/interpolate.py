@@ -56,7 +56,9 @@ class InterpolationGenerator(Generator):
     labels: NDArray[np.int64] = field(repr=False)
     rows: NDArray[np.int64] = field(repr=False)
 
-    def _make(self, labels: NDArray[np.int64], seeds: Sequence[int]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    def _make(
+        self, labels: NDArray[np.int64], seeds: Sequence[int], device: str
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         assert isinstance(self.recipe, Interpolation)
         made = np.empty((len(labels), *self.shape), dtype=np.uint8)
         parents = np.empty(len(labels), dtype=np.int64)

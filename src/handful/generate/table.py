@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from handful.config import load_part
+from handful.generate.autoencoder import Autoencoder
 from handful.generate.contract import Generator, GeneratorRecipe
+from handful.generate.diffusion import Diffusion
+from handful.generate.gan import GAN
 from handful.generate.interpolate import Interpolation, InterpolationGenerator
-from handful.generate.vae import VAE, VAEGenerator
+from handful.generate.neural import NeuralGenerator, NeuralRecipe
+from handful.generate.vae import VAE
 
-GENERATORS: dict[str, type[GeneratorRecipe]] = {"interpolate": Interpolation, "vae": VAE}
+GENERATORS: dict[str, type[GeneratorRecipe]] = {
+    "interpolate": Interpolation,
+    "autoencoder": Autoencoder,
+    "vae": VAE,
+    "gan": GAN,
+    "diffusion": Diffusion,
+}
 _LOADERS: dict[str, Callable[[Path, dict[str, Any]], Generator]] = {
     "interpolate": InterpolationGenerator.load,
-    "vae": VAEGenerator.load,
+    **{
+        name: partial(NeuralGenerator.load, kind) for name, kind in GENERATORS.items() if issubclass(kind, NeuralRecipe)
+    },
 }
 
 

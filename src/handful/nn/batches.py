@@ -18,12 +18,23 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Batch:
-    """One step's pictures: `index` [B] into the training part, and (`epoch`, `slot`) [B] that name each draw."""
+    """One step's pictures: `index` [B] into the training part, and (`epoch`, `slot`) [B] that name each draw.
+
+    `part` counts the parts that a batch is cut into.
+    """
 
     step: int
     index: Indices
     epoch: Indices
     slot: Indices
+    part: int = 0
+
+    def parts(self, num: int) -> list[Batch]:
+        """Return the batch cut into `num` of equal length, in order."""
+        if num == 1:
+            return [self]
+        index, epoch, slot = (np.split(values, num) for values in (self.index, self.epoch, self.slot))
+        return [Batch(self.step, index[part], epoch[part], slot[part], part) for part in range(num)]
 
 
 class Batches:

@@ -14,17 +14,17 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import nn
 
 from handful import rng
 from handful.config import Recipe, digest_of
-from handful.errors import HandfulError
+from handful.errors import ConfigError, HandfulError
 from handful.nn.batches import Batch, Batches
 
 Positive = Annotated[int, Field(ge=1)]
@@ -41,14 +41,20 @@ class Training(Recipe):
         lr: learning rate, the peak of the schedule.
         betas: the two decay rates of adam and adamw.
         weight_decay: L2 for adam and sgd, decoupled for adamw.
-        schedule: `cosine` (to zero), `step` (times `gamma` every `step_size` steps), `plateau` (times `gamma` when
-            the watched value has not improved for `plateau_patience` evaluations) or `constant`.
+        schedule: `cosine` (to zero), `step` (times `gamma` every `step_size` steps, or epochs with `step_unit`),
+            `plateau` (times `gamma` when the watched value has not improved for `plateau_patience` evaluations) or
+            `constant`.
         warmup_steps: steps of linear increase from zero, before any schedule.
         eval_every: steps between two looks at validation; the last step is always one.
         patience: evaluations without improvement after which training stops; None: never.
         keep: weights kept at the end: `best` by the watched value on validation, or `last`. None: `best` with
             `patience`, else `last`, because a validation part of a few dozen pictures picks worse weights than the
             end of a schedule does (docs/decisions/0004).
+        ema: decay of a moving average of the weights, which is what is evaluated and kept (Polyak and Juditsky 1992).
+            After t steps the decay is at most (1 + t) / (10 + t), so that a short run does not end near its start.
+        precision: of forward and backward passes under autocast; `float16` scales the loss against underflow
+            (Micikevicius et al. 2018). Weights and optimizer stay in float32.
+        accumulate: parts that a batch is cut into; their gradients are averaged into one optimizer step.
     """
 
     steps: Positive = 600
@@ -62,11 +68,21 @@ class Training(Recipe):
     schedule: Literal["cosine", "step", "plateau", "constant"] = "cosine"
     warmup_steps: Annotated[int, Field(ge=0)] = 0
     step_size: Positive = 200
+    step_unit: Literal["steps", "epochs"] = "steps"
     gamma: Annotated[float, Field(gt=0, le=1)] = 0.5
     plateau_patience: Positive = 2
     eval_every: Positive = 50
     patience: Positive | None = None
     keep: Literal["best", "last"] | None = None
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    accumulate: Positive = 1
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        if self.batch_size % self.accumulate:
+            raise ConfigError(f"accumulate={self.accumulate} does not divide batch_size={self.batch_size}")
+        return self
 
     @property
     def keeps_best(self) -> bool:
@@ -89,15 +105,17 @@ class Training(Recipe):
         """Return the optimizer steps for N training pictures."""
         return self.steps if self.epochs is None else max(1, math.ceil(self.epochs * num / self.batch_size))
 
-    def lr_at(self, step: int, steps: int) -> float:
-        """Return the learning rate of a step (0-based) of `steps`, without what `plateau` has taken off."""
+    def lr_at(self, step: int, steps: int, num: int) -> float:
+        """Return the learning rate of a step (0-based) of `steps` over N pictures, without what `plateau` took off."""
         if step < self.warmup_steps:
             return self.lr * (step + 1) / self.warmup_steps
         if self.schedule == "cosine":
             done = (step - self.warmup_steps) / max(1, steps - self.warmup_steps)
             return self.lr * 0.5 * (1 + math.cos(math.pi * done))
         if self.schedule == "step":
-            return float(self.lr * self.gamma ** ((step - self.warmup_steps) // self.step_size))
+            since = step - self.warmup_steps
+            passed = since if self.step_unit == "steps" else since * self.batch_size // num
+            return float(self.lr * self.gamma ** (passed // self.step_size))
         return self.lr
 
 
@@ -109,12 +127,15 @@ class How:
         device: torch device.
         checkpoint: file that a long fit saves itself to and resumes from; None: none.
         checkpoint_seconds: least time between two saves.
+        leaves_checkpoint: a finished fit leaves its checkpoint, from which it is whole again at once, to be removed
+            by who runs several; else it is removed.
         progress: called with (steps done, steps in all).
     """
 
     device: str = "cpu"
     checkpoint: Path | None = None
     checkpoint_seconds: float = 20.0
+    leaves_checkpoint: bool = False
     progress: Callable[[int, int], None] | None = None
 
     def part(self, name: str) -> How:
@@ -180,6 +201,7 @@ def train_networks(
     num: int,
     seed: int,
     evaluate: Callable[[], dict[str, float]] | None = None,
+    also: Callable[[Mapping[str, float], int], dict[str, float]] | None = None,
     watch: str = "loss",
     balance: NDArray[np.int64] | None = None,
     how: How | None = None,
@@ -194,6 +216,7 @@ def train_networks(
         num: number of training pictures that `Batch.index` points into.
         seed: root of the order and of what the step draws.
         evaluate: values on validation, networks in eval mode; `values[watch]`, lower is better, chooses the weights.
+        also: further values, of the mean training losses since the look before and the step.
         balance: labels int [num], for class-balanced batches.
         how: device, checkpoint, progress.
 
@@ -205,55 +228,153 @@ def train_networks(
     batches = Batches(num, recipe.batch_size, seed, balance)
     optimizers = {name: _optimizer(network, recipe) for name, network in networks.items()}
     fit = digest_of([recipe.describe(), seed, num, sorted(networks)])
-    state, best_weights = _State(), {name: _weights(network) for name, network in networks.items()}
+    scaler = torch.amp.GradScaler(torch.device(how.device).type, enabled=recipe.precision == "float16")
+    loop = _Loop(networks, optimizers, scaler, recipe, torch.device(how.device).type)
+    state = _State()
     if how.checkpoint and how.checkpoint.exists():
-        state, best_weights = _resume(how.checkpoint, networks, optimizers, how.device, fit)
+        state = loop.resume(how.checkpoint, how.device, fit)
     saved = time.monotonic()
     for network in networks.values():
         network.train()
     with rng.forked(device=how.device):
         while state.step < steps and not state.history.stopped_early:
-            torch.manual_seed(rng.derive(seed, "step", state.step))
-            lr = recipe.lr_at(state.step, steps) * state.plateau_factor
-            _one_step(step, batches.at(state.step), optimizers, lr, state)
+            rng.reseed(rng.derive(seed, "step", state.step), how.device)
+            lr = recipe.lr_at(state.step, steps, num) * state.plateau_factor
+            loop.one_step(step, batches.at(state.step), lr, state)
             state.step += 1
             if state.step % recipe.eval_every == 0 or state.step == steps:
-                _look(networks, recipe, evaluate, watch, lr, state, best_weights)
+                with loop.averaged_weights():
+                    _look(networks, recipe, evaluate, also, watch, lr, state, loop.best)
             if how.checkpoint and time.monotonic() - saved >= how.checkpoint_seconds:
-                _save(how.checkpoint, networks, optimizers, state, best_weights, fit)
+                loop.save(how.checkpoint, state, fit)
                 saved = time.monotonic()
             if how.progress:
                 how.progress(state.step, steps)
-    if recipe.keeps_best and evaluate is not None:
-        for name, network in networks.items():
-            network.load_state_dict(best_weights[name])
-    for network in networks.values():
+    if how.checkpoint and how.leaves_checkpoint:
+        loop.save(how.checkpoint, state, fit)
+    for name, network in networks.items():
+        if recipe.keeps_best and math.isfinite(state.best):
+            network.load_state_dict(loop.best[name])
+        elif recipe.ema is not None:
+            network.load_state_dict(loop.averages[name])
         network.eval()
     state.history.steps_done = state.step
     state.history.pictures_seen = state.step * recipe.batch_size
-    if how.checkpoint:
+    if how.checkpoint and not how.leaves_checkpoint:
         how.checkpoint.unlink(missing_ok=True)
     return state.history
 
 
-def _one_step(
-    step: Step, batch: Batch, optimizers: Mapping[str, torch.optim.Optimizer], lr: float, state: _State
-) -> None:
-    for name, loss in step(batch):
-        optimizer = optimizers[name]
-        for group in optimizer.param_groups:
-            group["lr"] = lr
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
-        optimizer.step()
-        state.sums[name] = state.sums.get(name, 0.0) + loss.detach()  # stays on the device: no wait in every step
-    state.since += 1
+class _Loop:
+    """Networks, their optimizers, and the averages and best weights kept beside them."""
+
+    def __init__(
+        self,
+        networks: Mapping[str, nn.Module],
+        optimizers: Mapping[str, torch.optim.Optimizer],
+        scaler: torch.amp.GradScaler,
+        recipe: Training,
+        device_type: str,
+    ) -> None:
+        self.networks, self.optimizers, self.scaler, self.recipe = networks, optimizers, scaler, recipe
+        self.device_type = device_type
+        self.dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[recipe.precision]
+        self.parameters = {
+            name: [parameter for parameter in network.parameters() if parameter.requires_grad]
+            for name, network in networks.items()
+        }
+        self.best = {name: _weights(network) for name, network in networks.items()}
+        self.averages = {name: _weights(network) for name, network in networks.items()} if recipe.ema else {}
+
+    def one_step(self, step: Step, batch: Batch, lr: float, state: _State) -> None:
+        for optimizer in self.optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+        parts = batch.parts(self.recipe.accumulate)
+        losses = [step(part) for part in parts]
+        while (name := self._backward(losses, state)) is not None:
+            self.scaler.step(self.optimizers[name])
+        self.scaler.update()
+        if self.recipe.ema is not None:
+            self._average(min(self.recipe.ema, (1 + state.step) / (10 + state.step)))
+        state.since += 1
+
+    def _backward(self, losses: list[Iterator[tuple[str, torch.Tensor]]], state: _State) -> str | None:
+        """Fill the gradients of the next network that the step names, over all parts of the batch; None: no more."""
+        name = None
+        for place, part in enumerate(losses):
+            if self.recipe.precision == "float32":
+                name, loss = next(part, (None, None))
+            else:
+                with torch.autocast(self.device_type, self.dtype):
+                    name, loss = next(part, (None, None))
+            if name is None or loss is None:
+                return None
+            if place == 0:
+                self.optimizers[name].zero_grad(set_to_none=True)
+            if len(losses) > 1:
+                loss = loss / len(losses)
+            self.scaler.scale(loss).backward(inputs=self.parameters[name])  # type: ignore[no-untyped-call]
+            state.sums[name] = state.sums.get(name, 0.0) + loss.detach()  # stays on the device: no wait in every step
+        return name
+
+    def _average(self, decay: float) -> None:
+        with torch.no_grad():
+            for name, network in self.networks.items():
+                live, kept = network.state_dict(), self.averages[name]
+                moving = [key for key, tensor in live.items() if tensor.is_floating_point()]
+                torch._foreach_lerp_([kept[key] for key in moving], [live[key] for key in moving], 1 - decay)
+                for key in live.keys() - set(moving):
+                    kept[key].copy_(live[key])
+
+    @contextmanager
+    def averaged_weights(self) -> Iterator[None]:
+        """Run a block with the averages in the networks, where averages are kept."""
+        if not self.averages:
+            yield
+            return
+        live = {name: _weights(network) for name, network in self.networks.items()}
+        for name, network in self.networks.items():
+            network.load_state_dict(self.averages[name])
+        yield
+        for name, network in self.networks.items():
+            network.load_state_dict(live[name])
+
+    def save(self, path: Path, state: _State, fit: str) -> None:
+        aside = path.with_name(f"{path.name}.{os.getpid()}.part")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(
+            {
+                "fit": fit,
+                "networks": {name: network.state_dict() for name, network in self.networks.items()},
+                "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
+                "scaler": self.scaler.state_dict(),
+                "best_weights": self.best,
+                "averages": self.averages,
+                "state": {**vars(state), "history": state.history.to_json()},
+            },
+            aside,
+        )
+        os.replace(aside, path)
+
+    def resume(self, path: Path, device: str, fit: str) -> _State:
+        saved = torch.load(path, weights_only=True, map_location=device)
+        if saved["fit"] != fit:
+            raise HandfulError(f"{path}: the checkpoint of another fit; delete it or give another file")
+        for name, network in self.networks.items():
+            network.load_state_dict(saved["networks"][name])
+            self.optimizers[name].load_state_dict(saved["optimizers"][name])
+        self.scaler.load_state_dict(saved["scaler"])
+        self.best, self.averages = saved["best_weights"], saved["averages"]
+        fields = saved["state"]
+        return _State(**{**fields, "history": History(**fields["history"])})
 
 
 def _look(
     networks: Mapping[str, nn.Module],
     recipe: Training,
     evaluate: Callable[[], dict[str, float]] | None,
+    also: Callable[[Mapping[str, float], int], dict[str, float]] | None,
     watch: str,
     lr: float,
     state: _State,
@@ -277,11 +398,17 @@ def _look(
             values = evaluate()
         for network in networks.values():
             network.train()
+    if also is not None:
+        values = {**values, **also(means, state.step)}
     history.train_loss.append(means)
     history.values.append(values)
     history.lr.append(lr)
     state.sums, state.since = {}, 0
     if not values:
+        return
+    if watch not in values:
+        if recipe.keeps_best or recipe.schedule == "plateau":
+            raise HandfulError(f"training: {watch!r} is to be watched, but validation gave only {sorted(values)}")
         return
     if not math.isfinite(values[watch]):
         raise HandfulError(f"training: the {watch!r} watched on validation is {values[watch]} at step {state.step}")
@@ -315,43 +442,3 @@ def _optimizer(network: nn.Module, recipe: Training) -> torch.optim.Optimizer:
 def _weights(network: nn.Module) -> dict[str, torch.Tensor]:
     """A copy that later steps cannot reach; `state_dict` alone would alias the live weights."""
     return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
-
-
-def _save(
-    path: Path,
-    networks: Mapping[str, nn.Module],
-    optimizers: Mapping[str, torch.optim.Optimizer],
-    state: _State,
-    best_weights: Mapping[str, dict[str, torch.Tensor]],
-    fit: str,
-) -> None:
-    aside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(
-        {
-            "fit": fit,
-            "networks": {name: network.state_dict() for name, network in networks.items()},
-            "optimizers": {name: optimizer.state_dict() for name, optimizer in optimizers.items()},
-            "best_weights": dict(best_weights),
-            "state": {**vars(state), "history": state.history.to_json()},
-        },
-        aside,
-    )
-    os.replace(aside, path)
-
-
-def _resume(
-    path: Path,
-    networks: Mapping[str, nn.Module],
-    optimizers: Mapping[str, torch.optim.Optimizer],
-    device: str,
-    fit: str,
-) -> tuple[_State, dict[str, dict[str, torch.Tensor]]]:
-    saved = torch.load(path, weights_only=True, map_location=device)
-    if saved["fit"] != fit:
-        raise HandfulError(f"{path}: the checkpoint of another fit; delete it or give another file")
-    for name, network in networks.items():
-        network.load_state_dict(saved["networks"][name])
-        optimizers[name].load_state_dict(saved["optimizers"][name])
-    fields = saved["state"]
-    return _State(**{**fields, "history": History(**fields["history"])}), saved["best_weights"]

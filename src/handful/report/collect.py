@@ -10,6 +10,7 @@ from handful.compare import simultaneous_level
 from handful.data.files import shown
 from handful.report.curves import panels_of
 from handful.report.facts import Fact, arm_words, digests_of, notes_of, protocol_facts, seeds_of
+from handful.report.generated import generated_of
 from handful.report.page import (
     ArmPage,
     ClassCount,
@@ -49,6 +50,7 @@ def page_of(result: Result) -> Page:
         best=best,
         arms=arms,
         classes=tuple(ClassCount(**{**row, "name": shown(row["name"])}) for row in result.classes),
+        generated=generated_of(result),
         jobs=result.jobs,
         failed=tuple(
             Failure(one["stage"], shown(one["arm"]), int(one["repeat"]), one["error"], one["traceback"])
@@ -70,6 +72,7 @@ def _arm(result: Result, name: str, place: int) -> ArmPage:
     score = scores.get(result.protocol.score)
     finished = sorted(result.predictions(name)) or sorted(result.keys(name, "reconstruction"))
     validation, costs, versus = result.validation(name), result.costs(name), result.versus.get(name)
+    drawn = [key for _, key in sorted(result.keys(name, "synthetic").items())[:1]]
     return ArmPage(
         name=shown(name),
         slug=f"arm{place}",
@@ -83,6 +86,7 @@ def _arm(result: Result, name: str, place: int) -> ArmPage:
         per_class=tuple(ClassRow(**{**row, "name": shown(row["name"])}) for row in result.per_class(name)),
         confusion=result.confusion(name) if score else None,
         panels=panels_of(result, name),
+        wanted=tuple(result.store.record(drawn[0])["result"]["wanted"]) if drawn else None,
         trained=result.trained(name),
         cost=Cost(
             train_pictures=sum(costs["train"]) if costs["train"] else None,

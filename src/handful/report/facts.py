@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from handful.data.balance import balance_words
 from handful.data.files import shown
+from handful.generate.select import selection_words
 from handful.scores import SCORES
 from handful.study.arms import Arm
 from handful.study.protocol import INFLATED
 from handful.study.result import Result
+
+LISTED = 5
 
 
 @dataclass(frozen=True)
@@ -57,13 +61,20 @@ def arm_words(arm: Arm) -> str:
         kind = arm.generator.kind
         if arm.judged_by == "reconstruction":
             return f"no classifier: how well {kind} rebuilds the test pictures"
-        amount = f"{arm.add} for every class" if arm.add is not None else f"classes filled to {_level(arm.fill_to)}"
-        words.append(f"synthetic pictures by {kind}, {amount}")
-        if arm.selection.kind != "none":
-            words.append(f"selected by {arm.selection.kind}")
+        words.append(f"synthetic pictures by {kind}, {_amount_words(arm)}")
+        if selected := selection_words(arm.selection):
+            words.append(f"selected by {selected}")
+        if arm.gate is not None and arm.gate.kind == "none":
+            words.append("near copies of training pictures let pass")
     if not arm.real:
         words.append("trained on synthetic pictures alone")
     return "; ".join(words) or "no treatment"
+
+
+def _amount_words(arm: Arm) -> str:
+    if arm.add is not None:
+        return f"{arm.add} for every class"
+    return "as many as real ones" if "replace" in arm.amount else f"classes filled to {_level(arm.fill_to)}"
 
 
 def _level(fill_to: int | str | None) -> str:
@@ -89,6 +100,7 @@ def protocol_facts(result: Result) -> tuple[Fact, ...]:
         Fact("training pictures per class", str(protocol.train_per_class or "all")),
         Fact("drawn anew in each repeat", ", ".join(protocol.vary)),
         Fact("copies of one picture", "counted once" if protocol.copies == "once" else "kept (a flaw)"),
+        *([Fact("near copies of training pictures", _gate_words(result))] if any(_generators(result)) else []),
         Fact("long tail", "; ".join(_tail(protocol.long_tail)) or "as it is"),
         Fact("classifier", f"{study.classifier.kind}, {view.size} × {view.size} px, {view.resize}"),
         Fact("seed", str(protocol.seed)),
@@ -112,6 +124,18 @@ def _split_words(result: Result) -> str:
     if protocol.folds is not None:
         return f"stratified {protocol.folds}-fold, each fold the test part of one repeat; {val}, the rest training"
     return f"drawn by class: {val}, {_percent(protocol.test_fraction)} test, the rest training"
+
+
+def _generators(result: Result) -> list[Arm]:
+    return [arm for arm in result.study.arms if arm.generator is not None and arm.judged_by == "classifier"]
+
+
+def _gate_words(result: Result) -> str:
+    """What is done about generated pictures that are near copies."""
+    gates = {result.study.gate_of(arm).kind for arm in _generators(result)}
+    if gates == {"none"}:
+        return "let pass"
+    return "kept out of what is generated" + (", except where an arm lets them pass" if "none" in gates else "")
 
 
 def _percent(fraction: float) -> str:
@@ -157,4 +181,20 @@ def notes_of(result: Result) -> tuple[str, ...]:
     for one in result.progress:
         if one["finished"] < one["repeats"]:
             notes.append(f"{shown(one['name'])}: {one['finished']} of {one['repeats']} repeats are finished")
+    for arm in result.arms:
+        notes += [f"{shown(arm)}: {said}" for said in drawing_words(result.drawing(arm))]
     return tuple(notes)
+
+
+def drawing_words(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return in words what a gate turned away and which classes fell short, of `Result.drawing`; empty where none."""
+    said = []
+    if gated := sum(row["gated"] for row in rows):
+        drawn = sum(row["drawn"] for row in rows)
+        said.append(f"{gated} of {drawn} generated pictures were near copies of training pictures and not used")
+    short = [row for row in rows if row["kept"] < row["wanted"]]
+    if short:
+        listed = ", ".join(f"{shown(row['name'])} {row['kept']} of {row['wanted']}" for row in short[:LISTED])
+        more = f" and {len(short) - LISTED} classes more" if len(short) > LISTED else ""
+        said.append(f"classes that were not filled, after four times as many candidates: {listed}{more}")
+    return said

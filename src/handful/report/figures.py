@@ -202,7 +202,7 @@ def class_counts(page: Page) -> str:
         for axes, ((real, made_ones), arms) in zip(grid, columns.items(), strict=True):
             axes.barh(places, real, height=0.7, color=REAL, label="real")
             axes.barh(places, made_ones, left=real, height=0.7, color=SYNTHETIC, label="made")
-            axes.set_title(short(", ".join(arms), 30))
+            axes.set_title(short(", ".join(arms), 20))
             axes.set_xlabel("training pictures")
             quiet(axes, grid="x")
         grid[0].set_ylim(len(names) - 0.4, -0.6)

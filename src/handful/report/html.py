@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from markupsafe import Markup
 from handful.report import figures
 from handful.report.collect import page_of
 from handful.report.page import Page
-from handful.report.pictures import Gallery, gallery_of
+from handful.report.pictures import Gallery, Pairs, gallery_of, pairs_of
 from handful.scores import SCORES
 from handful.study.result import Result
 
@@ -36,13 +37,14 @@ def write_report(result: Result, path: str | Path) -> Path:
 
 def render(result: Result) -> str:
     """Return the report of a result as HTML. The same result gives the same text."""
-    return render_page(page_of(result), gallery_of(result))
+    return render_page(page_of(result), gallery_of(result), pairs_of(result))
 
 
-def render_page(page: Page, gallery: Gallery | None = None) -> str:
+def render_page(page: Page, gallery: Gallery | None = None, pairs: Mapping[str, Pairs] | None = None) -> str:
     """Return a page as HTML."""
     template = environment().get_template("report.html.j2")
-    text = template.render(page=page, gallery=gallery, figures=_figures(page), recipe=_pretty(page.recipe))
+    drawn, recipe = _figures(page), _pretty(page.recipe)
+    text = template.render(page=page, gallery=gallery, pairs=pairs or {}, figures=drawn, recipe=recipe)
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -55,7 +57,7 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    forms = (score, points, size, small, percent, count, duration, slug)
+    forms = (score, points, size, small, measure, percent, count, duration, slug)
     made.filters.update({form.__name__: form for form in forms}, p=p_value, exact=repr)
     made.globals["format"] = {form.__name__: form for form in forms}
     made.globals["score_names"] = {name: one.words for name, one in SCORES.items()}
@@ -99,6 +101,14 @@ def size(value: float) -> str:
 def small(value: float) -> str:
     """Return an error with three significant digits."""
     return f"{value:.3g}"
+
+
+def measure(value: float) -> str:
+    """Return a measure with three significant digits, four decimals at most."""
+    text = (
+        f"{value:.1f}" if abs(value) >= 100 else f"{value:.{4 if abs(value) < 0.01 else 3 if abs(value) < 1 else 2}f}"
+    )
+    return "0" if float(text) == 0 else text.replace("-", MINUS)
 
 
 def percent(value: float) -> str:

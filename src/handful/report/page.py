@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from handful.report.curves import Panel
 from handful.report.facts import Fact, Seeds
+from handful.report.generated import Generated
 from handful.study.result import Trained
 
 Interval = tuple[float, float]
@@ -76,6 +77,7 @@ class ArmPage:
             a classifier.
         confusion: int [K, K] summed over repeats, None where nothing is predicted.
         trained: real and made pictures per class that its classifier saw, None where none is finished.
+        wanted: how many synthetic pictures it was to get per class; None where it has no generator.
     """
 
     name: str
@@ -91,6 +93,7 @@ class ArmPage:
     confusion: NDArray[np.int64] | None
     panels: tuple[Panel, ...]
     trained: Trained | None
+    wanted: tuple[int, ...] | None
     cost: Cost
 
     @property
@@ -154,6 +157,7 @@ class Page:
     best: str
     arms: tuple[ArmPage, ...]
     classes: tuple[ClassCount, ...]
+    generated: Generated | None
     jobs: dict[str, int]
     failed: tuple[Failure, ...]
     notes: tuple[str, ...]

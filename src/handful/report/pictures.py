@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +17,7 @@ from handful import rng
 from handful.data.files import shown
 from handful.data.images import LabeledImages
 from handful.study.result import Result
-from handful.study.stages import get_images
+from handful.study.stored import get_candidates, get_images
 
 PER_CLASS = 8
 MOST_CLASSES = 20
@@ -73,6 +75,37 @@ def gallery_of(result: Result) -> Gallery | None:
     return Gallery(names, PER_CLASS, note, made_of)
 
 
+@dataclass(frozen=True)
+class Pairs:
+    """The generated pictures of an arm most like a copy, each above its nearest training picture."""
+
+    columns: int
+    sheet: Sheet
+
+
+def pairs_of(result: Result) -> dict[str, Pairs]:
+    """Return, by the slug of an arm's page, the pairs of its first measured repeat; arms without any are left out."""
+    made = {}
+    for place, arm in enumerate(result.arms):
+        measured, keys = result.measured(arm), result.keys(arm, "synthetic")
+        first = min(measured.keys() & keys.keys(), default=None)
+        if first is None or not (found := measured[first]["pairs"]):
+            continue
+        key = keys[first]
+        images = get_images(result.store, result.store.record(key)["inputs"]["images"])
+        candidates = get_candidates(result.store, key)
+        sides = (candidates.pixels[[pair["candidate"] for pair in found]], images.pixels[[p["real"] for p in found]])
+        side = _side(images.pixels.shape[-1])
+        page = np.zeros(((side + GAP) * 2, (side + GAP) * len(found), 4), dtype=np.uint8)
+        for (row, column), _ in np.ndenumerate(np.empty((2, len(found)))):
+            top, left = row * (side + GAP), column * (side + GAP)
+            page[top : top + side, left : left + side] = _cell(sides[row][column], side)
+        title = f"closest pairs: {shown(arm)}"
+        alt = f"{title}: {len(found)} generated pictures, each above the training picture nearest to it"
+        made[f"arm{place}"] = Pairs(len(found), Sheet(title, _png(page), alt))
+    return made
+
+
 def _train(result: Result) -> LabeledImages | None:
     jobs = [job for job in result.page["jobs"] if job["stage"] == "classifier"] or result.page["jobs"]
     keys = [job["inputs"]["images"] for job in jobs if result.store.has(job["inputs"].get("images", ""))]
@@ -101,9 +134,46 @@ def sheet(images: LabeledImages, classes: list[int], seed: int) -> str:
         for column, place in enumerate(np.sort(stream.permutation(len(rows))[:PER_CLASS])):
             top, left = row * pitch, column * pitch
             page[top : top + side, left : left + side] = _cell(images.pixels[rows[place]], side)
+    return _png(page)
+
+
+def _png(page: NDArray[np.uint8]) -> str:
+    """Return uint8 [H, W, 4] as a data URI."""
     buffer = io.BytesIO()
     Image.fromarray(page, "RGBA").save(buffer, format="PNG", optimize=True)
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+
+
+def write_grids(
+    folder: Path, real: LabeledImages, synthetic: LabeledImages, folders: Mapping[str, str], most: int = 40
+) -> None:
+    """Write FOLDER/CLASS.png for every class with synthetic pictures: real ones above, the first synthetic ones below.
+
+    Args:
+        folders: file name by class name.
+        most: synthetic pictures shown of a class.
+    """
+    folder.mkdir(parents=True)
+    for label, name in enumerate(synthetic.class_names):
+        made = synthetic.of_class(label).pixels[:most]
+        if not len(made):
+            continue
+        above = real.of_class(label).pixels[:PER_CLASS]
+        side = _side(made.shape[-1])
+        rows = [*_in_rows(above), *_in_rows(made)]
+        page = np.zeros(
+            ((side + GAP) * len(rows) + (4 * GAP if len(above) else 0), (side + GAP) * PER_CLASS, 4), np.uint8
+        )
+        for place, row in enumerate(rows):
+            top = (side + GAP) * place + (4 * GAP if len(above) and place >= len(_in_rows(above)) else 0)
+            for column, picture in enumerate(row):
+                left = (side + GAP) * column
+                page[top : top + side, left : left + side] = _cell(picture, side)
+        Image.fromarray(page, "RGBA").save(folder / f"{folders[name]}.png", optimize=True)
+
+
+def _in_rows(pictures: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    return [pictures[start : start + PER_CLASS] for start in range(0, len(pictures), PER_CLASS)]
 
 
 def _side(size: int) -> int:

@@ -15,7 +15,8 @@ from handful.data.mix import Mix
 from handful.errors import ConfigError, unknown
 from handful.generate.contract import GeneratorRecipe
 from handful.generate.interpolate import Interpolation
-from handful.generate.select import SELECTORS, KeepAll, Selection
+from handful.generate.select import GATES, SELECTORS, Chain, KeepAll
+from handful.generate.selection import Selection
 from handful.generate.table import GENERATORS
 from handful.generate.vae import VAE
 
@@ -28,6 +29,7 @@ AnyGenerator = Annotated[
 AnySelection = Annotated[
     Selection, BeforeValidator(lambda given: choose(SELECTORS, given, "selection")), SerializeAsAny()
 ]
+AnyGate = Annotated[Selection, BeforeValidator(lambda given: choose(GATES, given, "gate")), SerializeAsAny()]
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -41,7 +43,9 @@ class Arm(Recipe):
             given, or an amount without a generator, it makes copies once, before training, instead.
         mix: mixup or cutmix of every training batch.
         generator: family that makes synthetic pictures.
-        selection: which of them are used.
+        gate: what keeps single pictures out before the selection: `copies`, a `RejectCopies`, or `none`; None: near
+            copies of training pictures are turned away, except in a protocol that studies flaws.
+        selection: which of those that the gate lets pass are used.
         fill_to: every class is filled to this many training pictures, or to the `largest` class (the default with a
             generator). A class with more keeps them all. Without a generator, `augment` makes them as copies.
         add: this many synthetic pictures for every class, instead of `fill_to`.
@@ -50,7 +54,7 @@ class Arm(Recipe):
             leaves real pictures out. Amounts count from what is kept; a generator is still fitted to all of them.
         enlarge: this many augmented copies of every real training picture, made once.
         enlarge_synthetic: with `enlarge`, also of every synthetic picture.
-        real: False trains on the synthetic pictures alone.
+        real: False trains on the synthetic pictures alone; by default as many of each class as it has real ones.
         classifier: a classifier of its own instead of the study's.
         judged_by: `classifier`, or `reconstruction` for an arm without one: the mean squared error with which its
             generator rebuilds the test pictures.
@@ -61,6 +65,7 @@ class Arm(Recipe):
     augment: Augmentation | None = None
     mix: Mix | None = None
     generator: AnyGenerator | None = None
+    gate: AnyGate | None = None
     selection: AnySelection = KeepAll()
     fill_to: Count | Literal["largest"] | None = None
     add: Count | None = None
@@ -86,6 +91,7 @@ class Arm(Recipe):
                 *((rule, self.augment is None) for rule in rules),
                 ("real=False", not self.real),
                 ("selection", "selection" in self.model_fields_set and not isinstance(self.selection, KeepAll)),
+                ("gate", self.gate is not None),
                 ("judged_by='reconstruction'", self.judged_by == "reconstruction"),
             )
             if used and self.generator is None
@@ -115,6 +121,8 @@ class Arm(Recipe):
         """The rule for how many synthetic pictures a class gets, see `handful.data.balance.amounts`."""
         if self.add is not None:
             return {"add": self.add}
+        if not self.real and self.fill_to is None and self.fill_level is None:
+            return {"replace": 1}
         return {"fill_to": self.fill_to or "largest"} if self.fill_level is None else {"fill_level": self.fill_level}
 
     @property
@@ -164,27 +172,52 @@ ARMS: dict[str, Arm] = {
         Arm("cutmix", mix=Mix(cutmix=1.0)),
         Arm("fill-copies", augment=Augmentation(), fill_to="largest"),
         Arm("enlarge", augment=Augmentation(), enlarge=3),
+        *(
+            Arm(kind, generator=choose(GENERATORS, kind, "generator"))
+            for kind in GENERATORS
+            if kind not in ("interpolate", "vae")
+        ),
     )
 }
 DEFAULT_ARMS = ("baseline", "class-weights", "oversample", "augment", "interpolate", "vae")
 
 
+SELECTIONS: dict[str, Selection] = {
+    kind: choose(SELECTORS, kind, "selection") for kind in SELECTORS if kind not in ("none", "chain")
+}
+UNGATED = "ungated"
+ALONE = "synthetic-only"
+
+
 def arm_named(name: str) -> Arm:
     """Return an arm of the table, or the composition of several: `augment+vae` has what both change.
+
+    The name of a selection chooses among the pictures of a generator, two or more of them one after another
+    (`vae+confidence+ssim`), `ungated` lets near copies of training pictures pass, and `synthetic-only`
+    leaves the real ones out: its score is what the synthetic pictures alone are worth (CAS, Ravuri and Vinyals 2019).
 
     Raises:
         ConfigError: a name that is not in the table, or two parts that change the same thing.
     """
     parts = [part.strip() for part in name.split("+")]
-    faults = [unknown("arm", part, ARMS) for part in parts if part not in ARMS]
+    allowed = [*ARMS, *SELECTIONS, UNGATED, ALONE]
+    faults = [unknown("arm", part, allowed) for part in parts if part not in allowed]
     if faults:
         raise ConfigError(*faults)
     fields: dict[str, Any] = {}
     for part in parts:
+        if part not in ARMS:
+            continue
         own = {field: getattr(ARMS[part], field) for field in ARMS[part].model_fields_set - {"name"}}
         if both := sorted(set(own) & set(fields)):
             raise ConfigError(f"arm {name!r}: two of its parts set {', '.join(both)}")
         fields |= own
+    if steps := tuple(SELECTIONS[part] for part in parts if part in SELECTIONS):
+        fields["selection"] = steps[0] if len(steps) == 1 else Chain(steps=steps)
+    if UNGATED in parts:
+        fields["gate"] = "none"
+    if ALONE in parts:
+        fields["real"] = False
     return Arm("+".join(parts), **fields)
 
 

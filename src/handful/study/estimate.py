@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from handful import rng
+from handful.data.balance import amounts, kept_of
 from handful.data.images import LabeledImages
 from handful.nn.train import How, one_thread
+from handful.study.measured import MOST
 from handful.study.stages import Job
 from handful.study.store import Store
 
@@ -22,12 +24,15 @@ if TYPE_CHECKING:
 
 TIMED_STEPS = 3
 SMALL_JOB = 0.2  # seconds of a job that trains nothing
+MEASURED = {"pixels": 0.001, "lite0": 0.05}  # seconds that one picture takes to be measured, on one core
+OTHER_NETWORK = 0.3  # of larger extractors
 
 
 def recipe_of(plan: Plan, arm: str, job: Job) -> Any:
     """Return the recipe a job fits, None where it fits nothing."""
     if job.stage == "classifier":
-        return plan.study.classifier_of(plan.study.arm(arm))
+        recipe = plan.study.classifier_of(plan.study.arm(arm))
+        return recipe if recipe.describe() == job.spec["recipe"] else plan.study.judge
     return plan.study.generator_of(plan.study.arm(arm)) if job.stage == "generator" else None
 
 
@@ -47,6 +52,9 @@ def expected(plan: Plan, store: Store, device: str, timings: Timings) -> dict[st
             if job.key in seconds or store.has(job.key):
                 continue
             recipe = recipe_of(plan, arm, job)
+            if job.stage == "measures":
+                seconds[job.key] = measure_seconds(plan, arm, job)
+                continue
             if recipe is None:
                 seconds[job.key] = SMALL_JOB
                 continue
@@ -54,22 +62,37 @@ def expected(plan: Plan, store: Store, device: str, timings: Timings) -> dict[st
     return seconds
 
 
+def measure_seconds(plan: Plan, arm: str, job: Job) -> float:
+    """Return the seconds that measuring an arm's candidates is expected to take; real pictures are measured once."""
+    train = plan.source.labels[plan.split(arm, job.repeat).train]
+    made = plan.study.arm(arm)
+    counts = np.bincount(train, minlength=len(plan.source.class_names))
+    wanted = amounts(kept_of(counts, made.cap), made.amount)
+    num = sum(min(MOST, made.selection.num_candidates(int(want))) for want in wanted)
+    return SMALL_JOB + num * MEASURED.get(str(job.spec["extractor"]), OTHER_NETWORK)
+
+
 def fit_seconds(recipe: Any, class_names: tuple[str, ...], num_train: int, device: str, timings: Timings) -> float:
     """Return the seconds that one fit to `num_train` pictures is expected to take."""
     if not hasattr(recipe, "training"):
         return SMALL_JOB
-    steps = recipe.training.steps_for(num_train)
-    same_cost = recipe.changed(training=recipe.training.changed(steps=1, epochs=None, eval_every=10_000)).digest()
+    training, networks, one = recipe.training, 1, recipe
+    if hasattr(recipe, "scope"):  # the budget is that of the whole fit, however many networks share it
+        networks = 1 if recipe.scope == "conditional" else len(class_names)
+        one = recipe.changed(scope="conditional", stacked=False, epochs_by_size=())
+        longest = max((epochs for _, epochs in recipe.epochs_by_size), default=training.epochs)
+        training = training.changed(epochs=longest)
+    steps = training.steps_for(num_train)
+    same_cost = one.changed(training=training.changed(steps=1, epochs=None, eval_every=10_000)).digest()
     if same_cost not in timings:
-        timings[same_cost] = _time_steps(recipe, class_names, device)
+        timings[same_cost] = _time_steps(one, class_names, device)
     start, per_step = timings[same_cost]
-    networks = len(class_names) if getattr(recipe, "per_class", False) else 1
-    looks = math.ceil(steps / recipe.training.eval_every)
-    return float(start + per_step * networks * (steps + looks * 0.5))
+    looks = networks * math.ceil(steps / networks / training.eval_every)
+    return float(start * looks + per_step * steps)
 
 
 def _time_steps(recipe: Any, class_names: tuple[str, ...], device: str) -> tuple[float, float]:
-    """Seconds to start and per step, from three steps after the first."""
+    """Seconds to start with one look at validation and samples, and per step, from three steps after the first."""
     parts = _noise(recipe, class_names, max(2, 64 // len(class_names)))
 
     def run(steps: int) -> float:

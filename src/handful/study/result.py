@@ -17,9 +17,13 @@ from handful.config import recipe_from
 from handful.errors import StoreError, unknown
 from handful.planner import needed
 from handful.scores import SCORES, confusion, per_class
+from handful.study.measure_rows import audit_rows, change_rows, mean_rows
+from handful.study.measured import MEASURES, get_measures
+from handful.study.predicts import predictors
 from handful.study.protocol import INFLATED, QUICK_REPEATS, Protocol
-from handful.study.stages import fitted_parts, get_images, get_synthetic
+from handful.study.stages import fitted_parts
 from handful.study.store import Store
+from handful.study.stored import get_images, get_synthetic
 from handful.study.study import ResolvedStudy
 
 CLAIM = "on this training pool, for new pictures and new training runs"
@@ -314,6 +318,55 @@ class Result:
             "train": records[0]["train"] if records else [],
         }
 
+    def drawing(self, arm: str) -> list[dict[str, Any]]:
+        """Return what was drawn for an arm, a row per class, summed over repeats; empty where it has no generator.
+
+        `wanted` and `kept` synthetic pictures, the candidates that were `drawn` for them, and those of them that the
+        gate turned away (`gated`).
+        """
+        records = [self.store.record(key)["result"] for key in self.keys(arm, "synthetic").values()]
+        names = ("wanted", "drawn", "gated", "kept")
+        totals = {name: np.sum([made[name] for made in records], axis=0) for name in names if records}
+        return [
+            {"name": label, **{name: int(totals[name][place]) for name in names}}
+            for place, label in enumerate(self.class_names)
+            if records
+        ]
+
+    def measures(self, arm: str) -> list[dict[str, Any]]:
+        """Return what was measured of an arm's synthetic pictures, see `measure_rows.mean_rows`; often empty."""
+        return mean_rows(self.measured(arm), self.class_names)
+
+    def audits(self, arm: str) -> list[dict[str, Any]]:
+        """Return the copying audits of an arm's kept pictures, see `measure_rows.audit_rows`; often empty."""
+        return audit_rows(self.measured(arm), self.class_names)
+
+    def measured(self, arm: str) -> dict[int, dict[str, Any]]:
+        """Return what the stage `measures` found for an arm, by repeat."""
+        if arm not in self._measured:
+            keys = self.keys(arm, "measures")
+            self._measured[arm] = {repeat: get_measures(self.store, key) for repeat, key in keys.items()}
+        return self._measured[arm]
+
+    @cached_property
+    def _measured(self) -> dict[str, dict[int, dict[str, Any]]]:
+        return {}
+
+    def predicts(self) -> list[dict[str, Any]]:
+        """Return, per measure, how it went with usefulness in this study; empty where nothing was measured.
+
+        The rank correlation of the measure, after selection, with the change in a class's recall against the reference
+        arm, over class, arm and repeat, see `predicts.predictors`. Arms without real pictures are left out: their
+        change says what is lost with these. The intervals hold together at 95 %.
+        """
+        reference = self.protocol.reference
+        arms = [arm.name for arm in self.study.arms if arm.real and arm.name != reference and self.measured(arm.name)]
+        if not arms or "split-per-arm" in self.protocol.flaws:
+            return []
+        base, num = self.predictions(reference), len(self.class_names)
+        rows = [row for arm in arms for row in change_rows(self.measured(arm), self.predictions(arm), base, num)]
+        return predictors(rows, MEASURES, level=simultaneous_level(len(MEASURES)), seed=self.protocol.seed)
+
     @property
     def failed(self) -> list[dict[str, Any]]:
         """Every failed job: stage, arm, repeat, error and traceback."""
@@ -392,6 +445,7 @@ class Result:
             "versions": self.page["versions"],
             "classes": self.classes,
             "arms": [self._arm_json(arm) for arm in self.arms],
+            "predicts": self.predicts(),
             "failed": self.failed,
             "verdict": self.verdict,
             "inflated": self.inflated or None,
@@ -417,6 +471,9 @@ class Result:
                 "reason": versus.reason,
             },
             **self.costs(arm),
+            "drawing": self.drawing(arm),
+            "measures": self.measures(arm),
+            "audits": self.audits(arm),
             "train_real": list(trained.real) if (trained := self.trained(arm)) else [],
             "flaws": list(self.protocol.all_flaws),
         }

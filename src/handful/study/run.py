@@ -15,8 +15,9 @@ from handful.data.split_file import write_splits
 from handful.study import engines
 from handful.study.plan import Plan, found, keep_choices, make_plan
 from handful.study.result import Result
-from handful.study.stages import Job, put_images, put_split, versions
+from handful.study.stages import Job, versions
 from handful.study.store import Store
+from handful.study.stored import put_images, put_split
 from handful.study.study import Study
 
 DEFAULT_BUDGET = 60.0
@@ -102,6 +103,8 @@ def put_inputs(plan: Plan, store: Store) -> None:
         views[plan.study.classifier_of(arm).view.digest()] = plan.study.classifier_of(arm).view
         if arm.generator is not None and (view := plan.study.generator_of(arm).view) is not None:
             views[view.digest()] = view
+            if plan.study.gate_of(arm).needs | arm.selection.needs:
+                views[plan.study.judge.view.digest()] = plan.study.judge.view
     for view in views.values():
         put_images(store, load(plan.source, view), plan.study.data, view)
     for split in plan.splits.values():

@@ -1,11 +1,16 @@
 """The stages of a study, and the one place that knows their order.
 
     images, split ──> generator ──> synthetic ──> classifier ──> predictions
+                          │             └────────────────────> measures
                           └──────────────────────────────────> reconstruction
+
+Where a selection asks for class probabilities, `synthetic` also reads a classifier: the study's own, fitted to the real
+training part alone, which is that of the baseline.
 
 Each stage is a function of (spec, inputs, store, how) that reads its inputs from the store and fills a folder. The key
 of its job is the digest of the stage, its version, the spec and the keys of its inputs: arms that share a prefix share
-its jobs. Images and splits are put into the store by the run itself; everything else is a job.
+its jobs. Images and splits are put into the store by the run itself; everything else is a job. Nothing reads the
+measures: they may look at the test part because they influence nothing.
 """
 
 from __future__ import annotations
@@ -21,22 +26,27 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 import handful
 from handful import rng
-from handful.classify.contract import evaluate
+from handful.classify.contract import ClassifierRecipe, evaluate
 from handful.classify.table import CLASSIFIERS, load_classifier
 from handful.config import choose, digest_of
 from handful.data.augment import Augmentation, augmented_copies
 from handful.data.balance import amounts, capped, copied_rows, kept_of
 from handful.data.decode import resized
-from handful.data.images import LabeledImages, Origin, View, require_real, require_unseen
+from handful.data.images import LabeledImages, View, require_real, require_unseen
 from handful.data.split import Split
-from handful.generate.select import SELECTORS, Selection, kept
+from handful.generate.draw import draw
+from handful.generate.select import GATES, SELECTORS
+from handful.generate.selection import Selection
 from handful.generate.table import GENERATORS, load_generator
 from handful.nn.train import How, one_thread
 from handful.study.arms import Arm
+from handful.study.measured import measure_synthetic
 from handful.study.store import Store
+from handful.study.stored import get_images, get_synthetic, images_key, save_arrays
 from handful.study.study import ResolvedStudy
 
 
@@ -71,45 +81,6 @@ def job_key(stage: str, spec: Mapping[str, Any], inputs: Mapping[str, str]) -> s
     return digest_of({"stage": stage, "version": STAGES[stage].version, "spec": spec, "inputs": inputs})
 
 
-def save_arrays(path: Path, **arrays: Any) -> None:
-    """Write arrays into a .npz."""
-    np.savez(path, **arrays)
-
-
-def images_key(data: str, view: View) -> str:
-    return digest_of({"stage": "images", "data": data, "view": view.describe()})
-
-
-def put_images(store: Store, images: LabeledImages, data: str, view: View) -> str:
-    """Put the pictures of a source in one view into the store, and return their key."""
-    key = images_key(data, view)
-
-    def write(folder: Path) -> None:
-        np.save(folder / "pixels.npy", images.pixels)
-        save_arrays(folder / "arrays.npz", labels=images.labels, **images.origin.to_arrays())
-
-    if not store.has(key):
-        record = {"stage": "images", "spec": view.to_json(), "class_names": list(images.class_names)}
-        store.put(key, record, write)
-    return key
-
-
-def get_images(store: Store, key: str) -> LabeledImages:
-    """Return pictures from the store, memory-mapped."""
-    arrays = store.arrays(key)
-    labels = arrays.pop("labels")
-    pixels = np.load(store.folder(key) / "pixels.npy", mmap_mode="r", allow_pickle=False)
-    return LabeledImages(pixels, labels, tuple(store.record(key)["class_names"]), Origin(**arrays))
-
-
-def put_split(store: Store, split: Split, data: str) -> str:
-    """Put a split into the store, and return its key."""
-    key = digest_of({"stage": "split", "data": data, "split": split.digest})
-    if not store.has(key):
-        store.put(key, {"stage": "split"}, lambda folder: save_arrays(folder / "arrays.npz", **split.to_arrays()))
-    return key
-
-
 def jobs_of(study: ResolvedStudy, arm: Arm, repeat: int, split: str) -> list[Job]:
     """Return the jobs of one arm in one repeat, in their order; the last one's result is what the arm is scored by.
 
@@ -127,6 +98,17 @@ def jobs_of(study: ResolvedStudy, arm: Arm, repeat: int, split: str) -> list[Job
         jobs.append(made)
         return made
 
+    def fitted(recipe: ClassifierRecipe, **changes: Any) -> dict[str, Any]:
+        return {
+            "recipe": recipe.describe(),
+            "seed": seed("initialisation"),
+            "order_seed": seed("order"),
+            "real": True,
+            "val_fraction": protocol.val_fraction if "synthetic-in-val" in flaws else None,
+            "flaws": flaws,
+            **changes,
+        }
+
     jobs: list[Job] = []
     recipe = study.classifier_of(arm)
     inputs = {"images": images_key(study.data, recipe.view)}
@@ -140,21 +122,23 @@ def jobs_of(study: ResolvedStudy, arm: Arm, repeat: int, split: str) -> list[Job
         if arm.judged_by == "reconstruction":
             job("reconstruction", {}, images=seen, generator=generator.key)
             return jobs
+        gate = study.gate_of(arm)
         spec = {
+            "gate": gate.describe(),
             "selection": arm.selection.describe(),
             "amount": arm.amount if arm.cap is None else {**arm.amount, "cap": arm.cap},
             "view": recipe.view.describe(),
             "seed": seed("generator"),
         }
-        inputs["synthetic"] = job("synthetic", spec, images=seen, generator=generator.key).key
-    spec = {
-        "recipe": recipe.describe(),
-        "seed": seed("initialisation"),
-        "order_seed": seed("order"),
-        "real": arm.real,
-        "val_fraction": protocol.val_fraction if "synthetic-in-val" in flaws else None,
-        "flaws": flaws,
-    }
+        needed = {}
+        if "probabilities" in gate.needs | arm.selection.needs:
+            judge = study.judge
+            needed["judge"] = job("classifier", fitted(judge), images=images_key(study.data, judge.view)).key
+        inputs["synthetic"] = job("synthetic", spec, images=seen, generator=generator.key, **needed).key
+        if study.measures != "none":
+            measured = {"extractor": study.measures, "seed": seed("generator")}
+            job("measures", measured, images=seen, synthetic=inputs["synthetic"])
+    spec = fitted(recipe, real=arm.real)
     if made := composed(arm):
         spec["composition"] = {**made, "seed": seed("order")}
     classifier = job("classifier", spec, **inputs)
@@ -197,32 +181,45 @@ def fit_generator(spec: dict[str, Any], inputs: Inputs, store: Store, how: How, 
 
 
 def make_synthetic(spec: dict[str, Any], inputs: Inputs, store: Store, how: How, folder: Path) -> dict[str, Any]:
-    """Sample candidates for every class, keep the best of them, and bring them to the classifier's view."""
+    """Sample candidates for every class, gate and select them, and bring those kept to the classifier's view."""
     generator = load_generator(store.folder(inputs["generator"]))
+    gate: Selection = read_recipe(GATES, spec["gate"], "gate")
     selection: Selection = read_recipe(SELECTORS, spec["selection"], "selection")
     images, split = get_images(store, inputs["images"]), Split(**store.arrays(inputs["split"]))
     train = images.take(split.train)
     wanted = amounts(kept_of(train.counts, spec["amount"].get("cap")), spec["amount"])
-    num = np.array([selection.num_candidates(int(want)) for want in wanted])
-    labels = np.repeat(np.arange(len(num)), num)
-    seeds = [
-        rng.derive(spec["seed"], "sample", int(label), place)
-        for label in np.unique(labels)
-        for place in range(num[label])
-    ]
-    candidates = generator.sample(labels, seeds=seeds)
-    scores, keep = np.zeros(len(labels)), np.zeros(len(labels), dtype=bool)
-    for label in np.unique(labels):
-        rows = np.flatnonzero(labels == label)
-        scores[rows] = selection.scores(candidates.take(rows), train.of_class(int(label)))
-        keep[rows[kept(scores[rows], int(wanted[label]))]] = True
+    candidates, ledger = draw(
+        generator,
+        train,
+        wanted,
+        gate=gate,
+        selection=selection,
+        seed=spec["seed"],
+        probabilities=_probabilities(store, inputs["judge"], how) if "judge" in inputs else None,
+        device=how.device,
+    )
+    chosen = candidates.take(np.flatnonzero(ledger.kept))
     view = View(**_fields(spec["view"]))
-    chosen = candidates.take(np.flatnonzero(keep))
-    shape = (len(chosen), view.channels or 3, view.size, view.size)
-    pixels = np.array([resized(picture, view, shape[1]) for picture in chosen.pixels], dtype=np.uint8).reshape(shape)
+    pixels = _seen_at(chosen.pixels, view)
     save_arrays(folder / "arrays.npz", pixels=pixels, labels=chosen.labels, **chosen.origin.to_arrays())
-    save_arrays(folder / "ledger.npz", labels=labels, seeds=np.array(seeds, dtype=np.int64), scores=scores, kept=keep)
-    return {"real": train.counts.tolist(), "wanted": wanted.tolist(), "candidates": num.tolist()}
+    save_arrays(
+        folder / "candidates.npz", pixels=candidates.pixels, labels=candidates.labels, **candidates.origin.to_arrays()
+    )
+    save_arrays(folder / "ledger.npz", **ledger.to_arrays())
+    return {"real": train.counts.tolist(), "wanted": wanted.tolist(), **ledger.counts(train.num_classes)}
+
+
+def _seen_at(pixels: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
+    """Pictures uint8 [N, C, H, W] in a view."""
+    shape = (len(pixels), view.channels or 3, view.size, view.size)
+    return np.array([resized(picture, view, shape[1]) for picture in pixels], dtype=np.uint8).reshape(shape)
+
+
+def _probabilities(store: Store, key: str, how: How) -> Callable[[LabeledImages], NDArray[np.floating]]:
+    """What tells class probabilities of synthetic pictures: a classifier of the store."""
+    classifier = load_classifier(store.folder(key))
+    view = View(**_fields(store.record(key)["spec"]["recipe"]["view"]))
+    return lambda pictures: classifier.predict_proba(_seen_at(pictures.pixels, view), device=how.device)
 
 
 def fit_classifier(spec: dict[str, Any], inputs: Inputs, store: Store, how: How, folder: Path) -> dict[str, Any]:
@@ -304,12 +301,6 @@ def _fields(described: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in described.items() if key not in ("recipe", "version")}
 
 
-def get_synthetic(store: Store, key: str, class_names: tuple[str, ...]) -> LabeledImages:
-    """Return the synthetic pictures of a result."""
-    arrays = store.arrays(key)
-    return LabeledImages(arrays.pop("pixels"), arrays.pop("labels"), class_names, Origin(**arrays))
-
-
 def redrawn(pot: LabeledImages, val_fraction: float, seed: int) -> tuple[LabeledImages, LabeledImages]:
     """Return training and validation drawn at random from one pot of real and synthetic pictures."""
     order = rng.numpy_rng(seed, "synthetic-in-val").permutation(len(pot))
@@ -355,14 +346,17 @@ class Stage:
 
 STAGES: dict[str, Stage] = {
     "generator": Stage(fit_generator),
-    "synthetic": Stage(make_synthetic),
+    "synthetic": Stage(make_synthetic, version=3),
     "classifier": Stage(fit_classifier),
     "predictions": Stage(predict_test),
     "reconstruction": Stage(rebuild_test),
+    "measures": Stage(measure_synthetic),
 }
 
 
-def run_job(store_path: str, job: dict[str, Any], device: str) -> str | None:
+def run_job(
+    store_path: str, job: dict[str, Any], device: str, progress: Callable[[int, int], None] | None = None
+) -> str | None:
     """Run one job and return its key, or None where it failed; the failure is in the store with its traceback.
 
     It runs with one torch thread in every engine, so that all of them give the same bits.
@@ -375,7 +369,7 @@ def run_job(store_path: str, job: dict[str, Any], device: str) -> str | None:
     record = {"stage": made.stage, "spec": made.spec, "inputs": made.inputs, "versions": versions(), "device": device}
 
     def write(folder: Path) -> None:
-        how = How(device=device, checkpoint=checkpoint)
+        how = How(device=device, checkpoint=checkpoint, progress=progress)
         record["result"] = STAGES[made.stage].run(made.spec, made.inputs, store, how, folder)
 
     try:

@@ -16,7 +16,12 @@ from handful.data.source import Source
 from handful.data.split import Split
 from handful.errors import ConfigError, unknown
 from handful.generate.contract import GeneratorRecipe
+from handful.generate.select import KeepAll
+from handful.generate.select_copies import RejectCopies
+from handful.generate.selection import Selection
+from handful.measure.extractors import extractor_of
 from handful.study.arms import DEFAULT_ARMS, AnyClassifier, Arm, read_arm
+from handful.study.measured import default_extractor
 from handful.study.protocol import DEFAULT_REPEATS, Protocol
 
 SIZES = (8, 16, 28, 32, 48, 64)
@@ -55,6 +60,8 @@ class Study(Recipe):
         regions: a CSV of boxes (see `handful.data.regions.read_boxes`); of each picture with one, only its box is used.
         splits_from: a file of splits (see `handful.data.split_file`) that are used instead of drawing them; repeats
             that are left open are as many as it holds.
+        measures: the extractor that synthetic pictures are measured with, see `handful.measure.extractors`, or `none`;
+            None: `lite0` where its weights are installed, else `pixels`. It changes no other number.
     """
 
     source: Annotated[Any, Field(exclude=True)]
@@ -68,9 +75,20 @@ class Study(Recipe):
     skip_unreadable: Annotated[bool, Field(exclude=True)] = False
     regions: Annotated[str | Path | None, Field(exclude=True)] = None
     splits_from: Annotated[str | Path | None, Field(exclude=True)] = None
+    measures: str | None = None
 
     def __init__(self, source: Any = None, /, **fields: Any) -> None:
         super().__init__(**({**fields, "source": source} if source is not None else fields))
+
+    @field_validator("measures")
+    @classmethod
+    def _is_an_extractor(cls, name: str | None) -> str | None:
+        if name not in (None, "none"):
+            try:
+                extractor_of(name)
+            except ConfigError as error:
+                raise ConfigError(*(f"measures: {fault}; none measures nothing" for fault in error.faults)) from None
+        return name
 
     @field_validator("axes", mode="before")
     @classmethod
@@ -101,6 +119,7 @@ class ResolvedStudy(Recipe):
         data: digest of the source's rows, after copies.
         arms: every arm with its own view, classifier and generator filled in.
         splits: digests of the splits that were given in a file; None where the protocol draws them.
+        measures: extractor that synthetic pictures are measured with, or `none`.
     """
 
     data: str
@@ -109,6 +128,7 @@ class ResolvedStudy(Recipe):
     classifier: AnyClassifier
     arms: tuple[Arm, ...]
     splits: tuple[str, ...] | None = None
+    measures: str = "none"
 
     def classifier_of(self, arm: Arm) -> ClassifierRecipe:
         """Return the classifier recipe of an arm: the study's own with the arm's change."""
@@ -127,6 +147,15 @@ class ResolvedStudy(Recipe):
         assert arm.generator is not None
         view = arm.generator.view or self.classifier.view
         return arm.generator.changed(view=self.view(view))
+
+    def gate_of(self, arm: Arm) -> Selection:
+        """Return the gate of an arm; by default near copies are turned away, unless the protocol studies flaws."""
+        return arm.gate or (KeepAll() if self.protocol.all_flaws else RejectCopies())
+
+    @property
+    def judge(self) -> ClassifierRecipe:
+        """The classifier that tells class probabilities to a selection: the study's own, without any treatment."""
+        return self.classifier.changed(view=self.view(self.classifier.view))
 
     def view(self, view: View) -> View:
         """Return a view with its channels resolved."""
@@ -158,6 +187,7 @@ def resolve(study: Study, source: Source, splits: Sequence[Split] | None = None)
         classifier=classifier,
         arms=arms,
         splits=None if splits is None else tuple(split.digest for split in splits),
+        measures=study.measures or default_extractor(),
     )
     for arm in arms:
         if arm.judged_by == "reconstruction" and not arm.generator.rebuilds:  # type: ignore[union-attr]  # checked by Arm
