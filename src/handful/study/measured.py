@@ -44,6 +44,7 @@ MEASURES = (
 COPYING = ("near_copies", "authenticity", "data_copying")
 MOMENTS = ("before", "after")
 MOST = 100  # candidates of a class that are measured, the first drawn
+MOST_HELD_OUT = 500  # pictures of a test part, the same number of every class as far as there are any
 MOST_POOLED = 200  # pictures of each set in the pooled comparison
 PAIRS = 8
 FILE = "measures.json"
@@ -84,6 +85,7 @@ def measure_synthetic(
     extractor = extractor_of(spec["extractor"])
     images, split = get_images(store, inputs["images"]), Split(**store.arrays(inputs["split"]))
     train, test = images.take(split.train), images.take(split.test)
+    test = test.take(_some_of_each(test.labels, MOST_HELD_OUT // images.num_classes, spec["seed"]))
     candidates, kept = get_candidates(store, inputs["synthetic"]), get_ledger(store, inputs["synthetic"]).kept
     shown = {
         "before": _first_of_each(candidates.labels, np.arange(len(candidates))),
@@ -156,6 +158,13 @@ def numbers(sets: Sets, against: Sets, seed: int) -> list[dict[str, Any]]:
             }
         )
     return made
+
+
+def _some_of_each(labels: NDArray[np.int64], most: int, seed: int) -> NDArray[np.int64]:
+    """Rows of at most `most` pictures of a class, 10 or more where there are as many, drawn by `seed`, in order."""
+    order = numpy_rng(seed, "held out").permutation(len(labels))
+    drawn = [order[labels[order] == label][: max(10, most)] for label in np.unique(labels)]
+    return np.sort(np.concatenate(drawn)) if drawn else order
 
 
 def _first_of_each(labels: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
