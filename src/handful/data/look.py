@@ -27,7 +27,7 @@ from handful.errors import ConfigError, unknown
 from handful.rng import numpy_rng
 
 SAMPLE = 5000
-EMBEDDED = 1000  # pictures of an embedding: a network looks at some fifty a second on one core
+EMBEDDED = 600  # pictures of an embedding: a network looks at some fifty a second on one core
 CHECKS = ("near-copies", "files", "embedding", "doubts", "flips")
 
 
@@ -44,7 +44,7 @@ class Findings:
         near_copies, suspicious: searched completely.
         embedding: name of the embedding that `embedded_copies` and `doubts` go by; '' where there is none.
         embedded_copies: near copies that its distance finds and hashes do not, in the sample of `doubts`.
-        doubts: by neighbours in a seeded sample of at most 5,000 different pictures, with an embedding 1,000; rows are
+        doubts: by neighbours in a seeded sample of at most 5,000 different pictures, with an embedding 600; rows are
             the source's.
         flips: on a seeded sample of at most 5,000 different training pictures.
         generation: for each class what its number of training pictures means.
@@ -142,7 +142,7 @@ def look(
     Args:
         skip: names in CHECKS to leave out.
         embed: features of pictures, see `handful.data.alike.embedded`; unless `embedding` is left out, near copies are
-            then also searched by their distance in a sample of at most 1,000 pictures, and labels doubted by it instead
+            then also searched by their distance in a sample of at most 600 pictures, and labels doubted by it instead
             of by small pixels and colours.
         embedding: what `embed` is called in the findings.
 
