@@ -55,7 +55,7 @@ class Diffusion(NeuralRecipe):
             where the network is told the class.
         guidance: weight g in answer = without + g (with - without) the class when sampling; 1: none.
         sampler: `ddpm` (ancestral, Ho et al. 2020), `ddim` (eta 0, Song et al. 2021) or `dpm-solver++` (second order,
-            multistep, Lu et al. 2022).
+            multistep, in even steps of the log signal-to-noise ratio, Lu et al. 2022).
         sample_steps: steps of the sampler, at most `timesteps`; with the cosine schedule dpm-solver++ leaves out those
             at which hardly any picture is left.
     """
@@ -224,7 +224,7 @@ class Diffusion(NeuralRecipe):
         if self.sampler == "dpm-solver++":
             if self.schedule == "cosine":
                 fields["lambda_min_clipped"] = -5.1  # its log signal-to-noise ratio has no lower end
-            fields |= {"algorithm_type": "dpmsolver++", "solver_order": 2}
+            fields |= {"algorithm_type": "dpmsolver++", "solver_order": 2, "use_lu_lambdas": True}
         else:
             fields["clip_sample"] = False
         kinds: dict[str, Any] = {
