@@ -153,6 +153,17 @@ def test_precision_recall_density_coverage_are_those_of_prdc(n, m, d, k):
         agree(name, "prdc", measure(real=x, synthetic=y, neighbours=k), float(theirs[name]))
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_exact_ties_are_decided_as_prdc_decides_them(seed):
+    stream = np.random.default_rng(seed)
+    x, y = stream.integers(0, 4, (40, 3)).astype(float), stream.integers(0, 4, (30, 3)).astype(float)
+    with contextlib.redirect_stdout(io.StringIO()):
+        theirs = prdc.compute_prdc(real_features=x, fake_features=y, nearest_k=5)
+    for measure in (precision, recall, density, coverage):
+        name = measure.__name__
+        agree(name, "prdc", measure(real=x, synthetic=y, neighbours=5), float(theirs[name]))
+
+
 def test_vendi_is_its_closed_form():
     """Groups of equal rows at right angles: the exponential of the entropy of their shares."""
     for counts in ([5, 5, 5], [1, 9], [7, 2, 1]):
