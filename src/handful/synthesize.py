@@ -17,7 +17,7 @@ from handful.data.images import LabeledImages, Origin, content_of
 from handful.errors import ConfigError, HandfulError, unknown
 from handful.generate.contract import Generator, GeneratorRecipe
 from handful.generate.ledger import write_ledger
-from handful.generate.select import SELECTORS, Chain
+from handful.generate.select import SELECTORS, in_turn
 from handful.generate.selection import Selection
 from handful.generate.table import GENERATORS, load_generator
 from handful.report.pictures import write_grids
@@ -155,8 +155,7 @@ def generate_pictures(
 
 
 def _selection(names: str) -> Selection:
-    steps = tuple(choose(SELECTORS, name.strip(), "selection") for name in names.split("+"))
-    return steps[0] if len(steps) == 1 else Chain(steps=steps)
+    return in_turn([choose(SELECTORS, name.strip(), "selection") for name in names.split("+")])
 
 
 def _done(store: Store, job: Job, device: str, progress: Callable[[int, int], None] | None) -> str:

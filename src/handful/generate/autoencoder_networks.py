@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from handful.errors import DataError
-from handful.generate.halving import Doubling, Halving, sides, start_as_he, widths
+from handful.generate.halving import Doubling, Halving, sides, start_as_he, widths, with_class
 
 Part = Literal["both", "encode", "decode"]
 S4_SIZE = 28
@@ -65,17 +65,12 @@ class ConvAutoencoder(Coder):
         start_as_he(self)
 
     def encode(self, images: torch.Tensor, labels: torch.Tensor, masks: Sequence[torch.Tensor]) -> torch.Tensor:
-        code: torch.Tensor = self.code(self._told(self.down(images, masks), labels))
+        code: torch.Tensor = self.code(with_class(self.down(images, masks), labels, self.num_classes))
         return code
 
     def decode(self, code: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.up(self.expand(self._told(code, labels)))
+        logits: torch.Tensor = self.up(self.expand(with_class(code, labels, self.num_classes)))
         return logits
-
-    def _told(self, values: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        if not self.num_classes:
-            return values
-        return torch.cat([values, F.one_hot(labels, self.num_classes).to(values)], dim=1)
 
 
 class S4Autoencoder(Coder):

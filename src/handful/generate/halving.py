@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 LEAST = 2
 
@@ -90,3 +91,10 @@ def start_as_he(network: nn.Module) -> None:
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+
+
+def with_class(values: torch.Tensor, labels: torch.Tensor, num_classes: int) -> torch.Tensor:
+    """Return values [B, D] with the one-hot class beside them, [B, D + num_classes]; as they are where it is 0."""
+    if not num_classes:
+        return values
+    return torch.cat([values, F.one_hot(labels, num_classes).to(values)], dim=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -117,6 +117,11 @@ SELECTORS: dict[str, type[Selection]] = {
     "chain": Chain,
 }
 GATES: dict[str, type[Selection]] = {"copies": RejectCopies, "none": KeepAll}
+
+
+def in_turn(steps: Sequence[Selection]) -> Selection:
+    """Return one selection that applies these in their order: the one itself, or a `Chain`."""
+    return steps[0] if len(steps) == 1 else Chain(steps=tuple(steps))
 
 
 def selection_words(selection: Selection) -> str:

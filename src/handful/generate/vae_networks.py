@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from handful.errors import DataError
-from handful.generate.halving import Doubling, Halving
+from handful.generate.halving import Doubling, Halving, with_class
 
 S1_SIZE, S1_WIDER, S1_HIDDEN, S1_BLOCKS, S1_SLOPE = 64, 75, 1024, 6, 0.02
 
@@ -39,12 +39,6 @@ class Variational(nn.Module, ABC):
     def decode(self, code: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Return logits of the pixels, [B, C, H, W]."""
 
-    def told(self, values: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Return values [B, D] with the one-hot class beside them, [B, D + num_classes]."""
-        if not self.num_classes:
-            return values
-        return torch.cat([values, F.one_hot(labels, self.num_classes).to(values)], dim=1)
-
 
 class ConvVAE(Variational):
     """Encoder and decoder of stride-2 convolutions with batch norm and ReLU, a linear layer on either side of the code.
@@ -66,10 +60,10 @@ class ConvVAE(Variational):
         self.up = Doubling(channels, size, width=width, depth=depth)
 
     def encode(self, images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return _normal(self.code(self.told(self.down(images), labels)))
+        return _normal(self.code(with_class(self.down(images), labels, self.num_classes)))
 
     def decode(self, code: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.up(self.expand(self.told(code, labels)))
+        logits: torch.Tensor = self.up(self.expand(with_class(code, labels, self.num_classes)))
         return logits
 
 
@@ -121,10 +115,10 @@ class S1VAE(Variational):
     def encode(self, images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         if self.wider:
             images = F.interpolate(images, size=(S1_WIDER, S1_WIDER), mode="bilinear", align_corners=False)
-        return _normal(self.code(self.hidden(self.told(self.down(images), labels))))
+        return _normal(self.code(self.hidden(with_class(self.down(images), labels, self.num_classes))))
 
     def decode(self, code: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.up(self.expand(self.told(code, labels)).view(-1, *self.map))
+        logits: torch.Tensor = self.up(self.expand(with_class(code, labels, self.num_classes)).view(-1, *self.map))
         return logits
 
 

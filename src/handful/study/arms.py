@@ -15,7 +15,7 @@ from handful.data.mix import Mix
 from handful.errors import ConfigError, unknown
 from handful.generate.contract import GeneratorRecipe
 from handful.generate.interpolate import Interpolation
-from handful.generate.select import GATES, SELECTORS, Chain, KeepAll
+from handful.generate.select import GATES, SELECTORS, KeepAll, in_turn
 from handful.generate.selection import Selection
 from handful.generate.table import GENERATORS
 from handful.generate.vae import VAE
@@ -213,7 +213,7 @@ def arm_named(name: str) -> Arm:
             raise ConfigError(f"arm {name!r}: two of its parts set {', '.join(both)}")
         fields |= own
     if steps := tuple(SELECTIONS[part] for part in parts if part in SELECTIONS):
-        fields["selection"] = steps[0] if len(steps) == 1 else Chain(steps=steps)
+        fields["selection"] = in_turn(steps)
     if UNGATED in parts:
         fields["gate"] = "none"
     if ALONE in parts:
