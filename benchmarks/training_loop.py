@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from handful.data.images import LabeledImages
 from handful.generate.gan import GAN
 from handful.nn.batches import Batches
-from handful.nn.networks import NETWORKS
+from handful.nn.networks import network_of
 from handful.nn.train import How, Training, train_networks
 
 NUM, CLASSES, BATCH = 256, 10, 32
@@ -43,7 +43,7 @@ def contenders(name: str, size: int, steps: int) -> tuple[Callable[[int], float]
     recipe = Training(steps=steps, batch_size=BATCH, schedule="constant", eval_every=steps)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        mine, theirs = (NETWORKS[name](3, size, CLASSES, None) for _ in range(2))
+        mine, theirs = (network_of(name).build(3, size, CLASSES, None) for _ in range(2))
 
     def loss(network: nn.Module, index: torch.Tensor) -> torch.Tensor:
         return F.cross_entropy(network(pixels[index].float() / 255), labels[index])

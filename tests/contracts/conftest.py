@@ -85,6 +85,7 @@ def others(value: Any) -> Iterator[Any]:
             yield from ((*value[:place], other, *value[place + 1 :]) for other in others(item))
     elif isinstance(value, Recipe):
         yield from (changed for name in type(value).model_fields for changed in changes(value, name))
+        yield "v2"  # a recipe of a table may have no field but its kind
     elif value is None:
         yield from (1, 0.25, View(size=9), {"rotation": 3.0}, {"mixup": 0.2})
     elif isinstance(value, str):

@@ -1,9 +1,9 @@
-"""Small convolutional networks trained from scratch."""
+"""A network of the table, trained from random weights or from those it starts with."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,29 +19,34 @@ from torch.nn import functional as F
 from handful import rng
 from handful.classify.contract import Classifier, ClassifierRecipe, check_parts
 from handful.classify.loss import Loss
+from handful.classify.tuning import Tuning
 from handful.config import recipe_from
 from handful.data.balance import Balance, balance_of, weights_of
 from handful.data.draws import Draws
 from handful.data.images import LabeledImages
 from handful.errors import DataError, StoreError
 from handful.nn.batches import Batch, Batches
-from handful.nn.networks import NETWORKS
+from handful.nn.network import Network, Start, pooled
+from handful.nn.networks import AnyNetwork
 from handful.nn.train import How, train_networks
 
 CHUNK = 256
+MOST_KEPT = 2**31  # bytes of a frozen body's maps
 
 
 class CNN(ClassifierRecipe):
-    """A network of the small family, from random weights.
+    """A network of the table, from the weights it starts with: random ones, or those its recipe names.
 
     Args:
-        network: `base` (8-32-16), `v2` (16-32-64-128) or `v3` (32-...-512 with batch norm and rising dropout).
+        network: a name of `handful.nn.networks.NETWORKS` (`base`, `v2`, `v3`, ...), or a recipe of one with fields.
         dropout: one rate for all its dropout layers; None: the network's own.
+        tuning: what of it is trained when: frozen, thawed in turn, learning rates by depth.
     """
 
     kind: Literal["cnn"] = "cnn"
-    network: Literal["base", "v2", "v3"] = "v3"
+    network: AnyNetwork = Field(default="v3")  # type: ignore[assignment]  # read by its validator
     dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+    tuning: Tuning = Tuning()
 
     def fit(
         self,
@@ -56,31 +61,30 @@ class CNN(ClassifierRecipe):
         check_parts(self, train, val, flaws)
         how = how or How()
         order_seed = seed if order_seed is None else order_seed
-        channels, size = train.pixels.shape[1], train.pixels.shape[2]
-        with rng.forked(rng.derive(seed, "init")):
-            network = NETWORKS[self.network](channels, size, train.num_classes, self.dropout)
-        module = Normalised(network, *channel_stats(train.pixels)).to(how.device)
+        channels = train.pixels.shape[1]
+        module, start = started(self, train, seed)
+        module = module.to(how.device)
         pixels, labels = _on_device(train, how.device)
         balance = balance_of(self.balance)
         loss = Loss.of(balance, train.counts, how.device)
         stream = _Stream(self, train, balance, order_seed)
         partners = _Stream(self, train, balance, rng.derive(order_seed, "partners"))
+        given = _Given(self, module, pixels)
 
         def seen(batch: Batch, draws: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             index = torch.from_numpy(batch.index).to(how.device)
-            images = pixels[index]
-            images = images.float() / 255 if self.augment is None else self.augment.apply(images, draws)
-            return images, labels[index]
+            return given.at(index, draws), labels[index]
 
         def step(batch: Batch) -> Iterator[tuple[str, torch.Tensor]]:
+            self.tuning.set_modes(module.network, batch.step)
             batch, draws = stream.at(batch, how.device)
             images, own = seen(batch, draws)
             if self.mix is None:
-                yield "classifier", loss(module(images), own)
+                yield "classifier", loss(given.logits(images), own)
             else:
                 others, other = seen(*partners.at(batch, how.device))
                 images, share = self.mix.apply(images, others, draws)
-                yield "classifier", loss(module(images), own, other, share)
+                yield "classifier", loss(given.logits(images), own, other, share)
 
         evaluate, contents = None, set(train.origin.content.tolist())
         if val is not None and len(val):
@@ -97,9 +101,58 @@ class CNN(ClassifierRecipe):
             num=len(train),
             seed=order_seed,
             evaluate=evaluate,
+            groups={"classifier": self.tuning.groups(module.network, module)},
             how=how,
         )
-        return CNNClassifier(self, train.class_names, channels, frozenset(contents), history.to_json(), module.cpu())
+        seen_by = frozenset(contents)
+        return CNNClassifier(
+            self, train.class_names, channels, seen_by, history.to_json(), module.cpu(), start.to_json()
+        )
+
+
+def started(recipe: CNN, train: LabeledImages, seed: int) -> tuple[Normalised, Start]:
+    """Return the network of a recipe as its training starts, and where its weights came from."""
+    channels, size = train.pixels.shape[1], train.pixels.shape[2]
+    with rng.forked(rng.derive(seed, "init")):
+        network = recipe.network.build(channels, size, train.num_classes, recipe.dropout)
+        start = recipe.network.start(network)
+    if start.mean is None or start.std is None:
+        mean, std = channel_stats(train.pixels)
+    else:
+        mean, std = torch.tensor(start.mean), torch.tensor(start.std)
+    return Normalised(network, mean, std), start
+
+
+class _Given:
+    """What a network is given in training: pictures, or what its frozen body made of them once."""
+
+    def __init__(self, recipe: CNN, module: Normalised, pixels: torch.Tensor) -> None:
+        self._augment, self._module, self._pixels = recipe.augment, module, pixels
+        self._maps: torch.Tensor | None = None
+        if recipe.tuning.frozen and recipe.augment is None and recipe.mix is None:
+            self._maps = self._once()
+
+    def at(self, index: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
+        if self._maps is not None:
+            return self._maps[index]
+        images = self._pixels[index]
+        return images.float() / 255 if self._augment is None else self._augment.apply(images, draws)
+
+    def logits(self, given: torch.Tensor) -> torch.Tensor:
+        made: torch.Tensor = self._module(given) if self._maps is None else self._module.network.head(given)
+        return made
+
+    def _once(self) -> torch.Tensor | None:
+        """What the body gives for every picture; None where that is more than MOST_KEPT bytes."""
+        self._module.eval()
+        kept, size = [], 0
+        with torch.no_grad():
+            for chunk in torch.split(self._pixels, CHUNK):
+                kept.append(self._module.maps(chunk.float() / 255))
+                size += kept[-1].numel() * 4
+                if size > MOST_KEPT:
+                    return None
+        return torch.cat(kept)
 
 
 class _Stream:
@@ -119,24 +172,46 @@ class _Stream:
 
 @dataclass(frozen=True)
 class CNNClassifier(Classifier):
-    """A fitted small network."""
+    """A fitted network.
 
-    module: nn.Module
+    Args:
+        module: the network behind its normalisation, in evaluation mode.
+        start: `source` and `digest` of the weights it started from.
+    """
+
+    module: Normalised
+    start: dict[str, str]
 
     def predict_proba(self, images: LabeledImages | NDArray[np.uint8], *, device: str = "cpu") -> NDArray[np.float32]:
+        probs = [chunk.softmax(dim=1).cpu().numpy() for chunk in self._each(images, device, self.module)]
+        return np.concatenate([np.empty((0, len(self.class_names)), dtype=np.float32), *probs])
+
+    def features(self, images: LabeledImages | NDArray[np.uint8], *, device: str = "cpu") -> NDArray[np.float32]:
+        found = [chunk.cpu().numpy() for chunk in self._each(images, device, self._pooled)]
+        return np.concatenate(found) if found else np.empty((0, 0), dtype=np.float32)
+
+    def _pooled(self, images: torch.Tensor) -> torch.Tensor:
+        return pooled(self.module.maps(images))
+
+    def _each(
+        self,
+        images: LabeledImages | NDArray[np.uint8],
+        device: str,
+        function: Callable[[torch.Tensor], torch.Tensor],
+    ) -> Iterator[torch.Tensor]:
+        """What a function gives for the pictures, float in [0, 1], chunk by chunk, in evaluation mode."""
         pixels = images.pixels if isinstance(images, LabeledImages) else images
         want = (self.channels, self.recipe.view.size, self.recipe.view.size)
         if pixels.ndim != 4 or pixels.shape[1:] != want or pixels.dtype != np.uint8:
             raise DataError(
                 f"this classifier takes uint8 pictures {['N', *want]}, got {pixels.dtype} {list(pixels.shape)}"
             )
-        module = self.module.to(device).eval()
-        probs = [np.empty((0, len(self.class_names)), dtype=np.float32)]
-        with torch.inference_mode():
-            for start in range(0, len(pixels), CHUNK):
-                chunk = torch.from_numpy(np.array(pixels[start : start + CHUNK])).to(device)
-                probs.append(module(chunk.float() / 255).softmax(dim=1).cpu().numpy())
-        return np.concatenate(probs)
+        self.module.to(device).eval()
+        for start in range(0, len(pixels), CHUNK):
+            chunk = torch.from_numpy(np.array(pixels[start : start + CHUNK])).to(device)
+            with torch.inference_mode():
+                made = function(chunk.float() / 255)
+            yield made
 
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -149,6 +224,7 @@ class CNNClassifier(Classifier):
             "class_names": list(self.class_names),
             "channels": self.channels,
             "history": self.history,
+            "start": self.start,
         }
         (folder / "classifier.json").write_text(json.dumps(card, indent=1), encoding="utf-8")
 
@@ -159,22 +235,24 @@ class CNNClassifier(Classifier):
         tensors = load_file(folder / "classifier.safetensors")
         seen = frozenset(row.tobytes() for row in tensors.pop("seen").numpy())
         with rng.forked():
-            network = NETWORKS[recipe.network](channels, recipe.view.size, len(names), recipe.dropout)
-        module = Normalised(network, torch.zeros(channels), torch.ones(channels))
+            network = recipe.network.build(channels, recipe.view.size, len(names), recipe.dropout)
+        module = Normalised(network, torch.zeros_like(tensors["mean"]), torch.ones_like(tensors["std"]))
         try:
             module.load_state_dict(tensors)
         except RuntimeError as error:
             raise StoreError(f"{folder}: the weights do not fit the card: {error}") from None
-        return cls(recipe, names, channels, seen, dict(card["history"]), module.eval())
+        return cls(recipe, names, channels, seen, dict(card["history"]), module.eval(), dict(card["start"]))
 
 
 class Normalised(nn.Module):
-    """A network behind the channel mean and standard deviation of its training part, both [C]."""
+    """A network behind the channel mean and standard deviation that its weights expect, both [C]."""
 
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, network: nn.Module, mean: torch.Tensor, std: torch.Tensor) -> None:
+    network: Network
+
+    def __init__(self, network: Network, mean: torch.Tensor, std: torch.Tensor) -> None:
         super().__init__()
         self.network = network
         self.register_buffer("mean", mean.view(1, -1, 1, 1))
@@ -182,9 +260,14 @@ class Normalised(nn.Module):
         self.to(memory_format=torch.channels_last)  # 1.3 times faster on a CPU
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        scaled = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
-        logits: torch.Tensor = self.network(scaled)
+        logits: torch.Tensor = self.network.head(self.maps(images))
         return logits
+
+    def maps(self, images: torch.Tensor) -> torch.Tensor:
+        """Return what the body gives for pictures in [0, 1]; one channel becomes three where `mean` has three."""
+        scaled = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        made: torch.Tensor = self.network.body(scaled)
+        return made
 
 
 def channel_stats(pixels: NDArray[np.uint8]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -92,6 +92,10 @@ class Classifier(ABC):
         """Return float32 [N, K], rows sum to 1, for pictures in this classifier's view (uint8 [N, C, H, W])."""
 
     @abstractmethod
+    def features(self, images: LabeledImages | NDArray[np.uint8], *, device: str = "cpu") -> NDArray[np.float32]:
+        """Return float32 [N, D], what the classifier's last layers decide by, for pictures as `predict_proba` has."""
+
+    @abstractmethod
     def save(self, folder: Path) -> None:
         """Write the classifier into a folder: safetensors and a JSON card, no pickle."""
 

@@ -40,6 +40,10 @@ class Ensemble(Classifier):
     def predict_proba(self, images: LabeledImages | NDArray[np.uint8], *, device: str = "cpu") -> NDArray[np.float32]:
         return np.asarray(np.mean([member.predict_proba(images, device=device) for member in self.members], axis=0))
 
+    def features(self, images: LabeledImages | NDArray[np.uint8], *, device: str = "cpu") -> NDArray[np.float32]:
+        """Return those of the first member: features of different members are not comparable."""
+        return self.members[0].features(images, device=device)
+
     def save(self, folder: Path) -> None:
         for place, member in enumerate(self.members):
             member.save(folder / f"member-{place}")

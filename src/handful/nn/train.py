@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -179,6 +179,14 @@ def one_thread() -> Iterator[None]:
 Step = Callable[[Batch], Iterator[tuple[str, torch.Tensor]]]
 
 
+@dataclass(frozen=True)
+class Group:
+    """Parameters that share a learning rate: the schedule's times `factor(step)`; where it is 0 they are frozen."""
+
+    parameters: Sequence[nn.Parameter]
+    factor: Callable[[int], float] = lambda step: 1.0
+
+
 @dataclass
 class _State:
     """Everything a checkpoint holds beside the networks and optimizers."""
@@ -204,6 +212,7 @@ def train_networks(
     also: Callable[[Mapping[str, float], int], dict[str, float]] | None = None,
     watch: str = "loss",
     balance: NDArray[np.int64] | None = None,
+    groups: Mapping[str, Sequence[Group]] | None = None,
     how: How | None = None,
 ) -> History:
     """Train networks in place and return what was seen on the way.
@@ -218,6 +227,7 @@ def train_networks(
         evaluate: values on validation, networks in eval mode; `values[watch]`, lower is better, chooses the weights.
         also: further values, of the mean training losses since the look before and the step.
         balance: labels int [num], for class-balanced batches.
+        groups: the trained parameters of a network in groups, by its name; else they are one group.
         how: device, checkpoint, progress.
 
     Raises:
@@ -226,10 +236,11 @@ def train_networks(
     how = how or How()
     steps = recipe.steps_for(num)
     batches = Batches(num, recipe.batch_size, seed, balance)
-    optimizers = {name: _optimizer(network, recipe) for name, network in networks.items()}
+    grouped = {name: (groups or {}).get(name) or [_whole(network)] for name, network in networks.items()}
+    optimizers = {name: _optimizer(own, recipe) for name, own in grouped.items()}
     fit = digest_of([recipe.describe(), seed, num, sorted(networks)])
     scaler = torch.amp.GradScaler(torch.device(how.device).type, enabled=recipe.precision == "float16")
-    loop = _Loop(networks, optimizers, scaler, recipe, torch.device(how.device).type)
+    loop = _Loop(networks, grouped, optimizers, scaler, recipe, torch.device(how.device).type)
     state = _State()
     if how.checkpoint and how.checkpoint.exists():
         state = loop.resume(how.checkpoint, how.device, fit)
@@ -271,25 +282,27 @@ class _Loop:
     def __init__(
         self,
         networks: Mapping[str, nn.Module],
+        groups: Mapping[str, Sequence[Group]],
         optimizers: Mapping[str, torch.optim.Optimizer],
         scaler: torch.amp.GradScaler,
         recipe: Training,
         device_type: str,
     ) -> None:
-        self.networks, self.optimizers, self.scaler, self.recipe = networks, optimizers, scaler, recipe
+        self.networks, self.groups, self.optimizers = networks, groups, optimizers
+        self.scaler, self.recipe = scaler, recipe
         self.device_type = device_type
         self.dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[recipe.precision]
-        self.parameters = {
-            name: [parameter for parameter in network.parameters() if parameter.requires_grad]
-            for name, network in networks.items()
-        }
+        self.parameters: dict[str, list[nn.Parameter]] = {}
         self.best = {name: _weights(network) for name, network in networks.items()}
         self.averages = {name: _weights(network) for name, network in networks.items()} if recipe.ema else {}
 
     def one_step(self, step: Step, batch: Batch, lr: float, state: _State) -> None:
-        for optimizer in self.optimizers.values():
-            for group in optimizer.param_groups:
-                group["lr"] = lr
+        for trained, optimizer in self.optimizers.items():
+            factors = [group.factor(batch.step) for group in self.groups[trained]]
+            for settings, factor in zip(optimizer.param_groups, factors, strict=True):
+                settings["lr"] = lr * factor
+            live = zip(self.groups[trained], factors, strict=True)  # what has no gradient, the optimizer leaves alone
+            self.parameters[trained] = [one for group, factor in live if factor for one in group.parameters]
         parts = batch.parts(self.recipe.accumulate)
         losses = [step(part) for part in parts]
         while (name := self._backward(losses, state)) is not None:
@@ -425,8 +438,12 @@ def _look(
     history.stopped_early = recipe.patience is not None and state.stale >= recipe.patience
 
 
-def _optimizer(network: nn.Module, recipe: Training) -> torch.optim.Optimizer:
-    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+def _whole(network: nn.Module) -> Group:
+    return Group([parameter for parameter in network.parameters() if parameter.requires_grad])
+
+
+def _optimizer(groups: Sequence[Group], recipe: Training) -> torch.optim.Optimizer:
+    parameters = [{"params": list(group.parameters)} for group in groups]
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(
             parameters,
