@@ -15,7 +15,7 @@ ROOT = Path(handful.__file__).parent
 # a row may import from rows below it; packages of one row do not import each other
 ROWS = (
     ("__main__",),
-    ("cli", "show", "predict", "export", "synthesize"),
+    ("cli", "show", "predict", "export", "submission", "onnx_file", "synthesize"),
     ("report", "reproduce"),
     ("study",),
     ("generate", "classify"),
@@ -30,6 +30,8 @@ WITHIN_A_ROW = {
     ("cli", "predict"),
     ("cli", "export"),
     ("cli", "synthesize"),
+    ("predict", "onnx_file"),
+    ("predict", "submission"),
     ("show", "synthesize"),
     ("config", "errors"),
 }

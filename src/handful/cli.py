@@ -363,15 +363,36 @@ def predict(
     pictures: Annotated[Path, typer.Argument(help="A picture, a folder or an archive of pictures.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="CSV to write.")] = Path("predictions.csv"),
     arm: Annotated[str | None, typer.Option(help="Arm of a store [the best on validation].")] = None,
+    submission: Annotated[
+        str | None, typer.Option(help="Columns of a competition's file, e.g. id,label [those of --sample].")
+    ] = None,
+    sample: Annotated[Path | None, typer.Option(help="Its sample file: these ids, in this order.")] = None,
+    labels: Annotated[str | None, typer.Option(help="Other texts for the classes in it, e.g. cat=0,dog=1.")] = None,
     skip_unreadable: SkipUnreadable = False,
     device: Device = "auto",
 ) -> None:
     """Predict the classes of new pictures: file, class, and the probability of each class."""
     from handful.predict import predict_files
 
-    made = predict_files(model, pictures, output, arm=arm, skip_unreadable=skip_unreadable, device=device)
+    made = predict_files(
+        model,
+        pictures,
+        output,
+        arm=arm,
+        submission=submission,
+        sample=sample,
+        labels=labels,
+        skip_unreadable=skip_unreadable,
+        device=device,
+    )
     for path, why in made.faults:
         _say(f"left out {path}: {why}")
+    for path in made.unasked[:20]:
+        _say(f"not in the sample: {path}")
+    if len(made.unasked) > 20:
+        _say(f"not in the sample: ... and {len(made.unasked) - 20} more")
+    for line in made.expected:
+        _say(line)
     _say(f"{made.num} pictures, arm {made.arm}" if made.arm else f"{made.num} pictures")
     print(output)
 
@@ -385,9 +406,12 @@ def export(
         bool, typer.Option("--pictures", help="The pictures it was trained on, not the model.")
     ] = False,
     repeat: Annotated[int | None, typer.Option(min=0, help="With --pictures: whose training part [0].")] = None,
+    onnx: Annotated[bool, typer.Option("--onnx", help="Also as model.onnx, which runs without handful.")] = False,
 ) -> None:
     """Write an arm's classifier into a folder, safetensors and a JSON card; or the pictures it was trained on."""
     if pictures:
+        if onnx:
+            raise ConfigError("--onnx writes a model, --pictures writes pictures; give one")
         from handful.export import export_pictures
 
         print(export_pictures(_result(store), output or Path("pictures"), arm, repeat=repeat or 0))
@@ -396,7 +420,7 @@ def export(
         raise ConfigError("--repeat is for --pictures; a model is all repeats of its arm as one")
     from handful.predict import export_classifier
 
-    print(export_classifier(_result(store), output or Path("model"), arm))
+    print(export_classifier(_result(store), output or Path("model"), arm, onnx=onnx))
 
 
 def main() -> None:

@@ -6,24 +6,40 @@ import csv
 import os
 import shutil
 import uuid
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from handful.classify.contract import Classifier
+from handful.classify.ensemble import Ensemble
+from handful.classify.predictions import Predictions
 from handful.classify.table import load_classifier
-from handful.data.load import load_unlabeled
 from handful.errors import StoreError
+from handful.onnx_file import require_onnx, write_onnx
 from handful.study.engines import pick_device
 from handful.study.result import Result
 from handful.study.store import Store
+from handful.submission import submission_of
 
 
 @dataclass(frozen=True)
 class Predicted:
-    """What was written: number of pictures, the arm (None for an exported model), files that could not be read."""
+    """What was written.
+
+    Args:
+        num: rows.
+        arm: of a store; None for an exported model.
+        faults: (file, why) of each file that could not be read.
+        unasked: pictures that the sample of a submission does not ask for.
+        expected: what score to expect, in sentences.
+    """
 
     num: int
     arm: str | None
     faults: tuple[tuple[str, str], ...]
+    unasked: tuple[str, ...] = ()
+    expected: tuple[str, ...] = ()
 
 
 def predict_files(
@@ -32,6 +48,9 @@ def predict_files(
     output: Path,
     *,
     arm: str | None = None,
+    submission: str | None = None,
+    sample: Path | None = None,
+    labels: str | None = None,
     skip_unreadable: bool = False,
     device: str = "auto",
 ) -> Predicted:
@@ -42,47 +61,103 @@ def predict_files(
         pictures: a picture, a folder or an archive.
         output: CSV file.
         arm: an arm of a store; None: the best on validation.
+        submission, sample, labels: write what a competition asks for instead, see `submission_of`.
 
     Raises:
         StoreError: there is no model.
-        DataError: pictures that cannot be read, unless they are to be skipped.
+        ConfigError: columns or labels that do not fit.
+        DataError: pictures that cannot be read, unless they are to be skipped; ids of the sample without a picture.
     """
     where = pick_device(device)
+    classifier, name = _model(model, arm)
+    wanted = None
+    if submission is not None or sample is not None or labels is not None:
+        wanted = submission_of(submission, sample, labels, classifier.class_names)
+    made = classifier.predict(pictures, skip_unreadable=skip_unreadable, device=where)
+    unasked: tuple[str, ...] = ()
+    if wanted is None:
+        columns: Sequence[str] = ("file", "class", *made.class_names)
+        rows = _rows(made)
+    else:
+        columns = wanted.columns
+        rows, unasked = wanted.rows(made)
+    _write(output, columns, rows)
+    expected = tuple(expected_scores(classifier.about)) if isinstance(classifier, Ensemble) else ()
+    return Predicted(len(rows), name, made.faults, unasked, expected)
+
+
+def expected_scores(about: dict[str, Any]) -> list[str]:
+    """Return what to expect of the study's score, and of accuracy, on new pictures, in sentences.
+
+    Args:
+        about: of the `Ensemble` of an arm; nothing is said of one without scores.
+
+    The interval is the study's: for new pictures like those of the test part and one new training run. The mean of all
+    repeats, which predicts, has not been scored itself: no real picture is new to all of its members.
+    """
+    scores, said = about.get("scores") or {}, []
+    for name in dict.fromkeys([about.get("score", "balanced_accuracy"), "accuracy"]):
+        if (score := scores.get(name)) is None:
+            continue
+        num, interval = len(score["values"]), score["interval"]
+        by = "{:.3f} to {:.3f} (95 %)".format(*interval) if interval else "no interval from so few"
+        said.append(
+            f"expected {name.replace('_', ' ')} on pictures like the test part: {score['mean']:.3f}, {by}; from "
+            f"{num} repeat{'s' if num > 1 else ''}, each scored alone on pictures new to it"
+        )
+    if said and about.get("inflated"):
+        said.append(f"these scores are {about['inflated']}")
+    return said
+
+
+def _model(model: Path, arm: str | None) -> tuple[Classifier, str | None]:
+    """The classifier of a store's arm, with the arm's name, or an exported one."""
     if (model / "store.json").exists():
         result = Result.of(Store.existing(model))
-        arm = arm or result.best
-        classifier = result.classifier(arm)
-    elif arm is not None:
+        name = arm or result.best
+        return result.classifier(name), name
+    if arm is not None:
         raise StoreError(f"{model}: --arm is for a store; an exported model has one arm")
-    else:
-        classifier = load_classifier(model)  # type: ignore[assignment]
-    ids, pixels, faults = load_unlabeled(
-        pictures, classifier.recipe.view, classifier.channels, skip_unreadable=skip_unreadable
-    )
-    probs = classifier.predict_proba(pixels, device=where)
+    return load_classifier(model), None
+
+
+def _rows(made: Predictions) -> list[list[str]]:
+    return [
+        [file, name, *(f"{value:.6f}" for value in row)]
+        for file, name, row in zip(made.ids, made.names, made.probs, strict=True)
+    ]
+
+
+def _write(output: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     aside = output.with_name(f".{output.name}.{uuid.uuid4().hex}")
     output.parent.mkdir(parents=True, exist_ok=True)
     with aside.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["file", "class", *classifier.class_names])
-        for name, row in zip(ids, probs, strict=True):
-            writer.writerow([name, classifier.class_names[int(row.argmax())], *(f"{value:.6f}" for value in row)])
+        writer.writerow(columns)
+        writer.writerows(rows)
     os.replace(aside, output)
-    return Predicted(len(ids), arm, tuple((path, why) for path, why in faults))
 
 
-def export_classifier(result: Result, output: Path, arm: str | None = None) -> Path:
+def export_classifier(result: Result, output: Path, arm: str | None = None, *, onnx: bool = False) -> Path:
     """Write an arm's classifier, all its repeats as one, into a new folder and return the folder.
+
+    Args:
+        onnx: also as `model.onnx`, see `handful.onnx_file.write_onnx`.
 
     Raises:
         StoreError: the folder is there and is not a model, or the arm has no finished classifier.
+        ConfigError: the packages of the extra `export` are missing.
     """
     if output.exists() and not (output / "classifier.json").exists():
         raise StoreError(f"{output}: is there and is not a model; choose another folder")
+    if onnx:
+        require_onnx()
     classifier = result.classifier(arm)
     aside = output.with_name(f".{output.name}.{uuid.uuid4().hex}")
     try:
         classifier.save(aside)
+        if onnx:
+            write_onnx(classifier, aside / "model.onnx")
         shutil.rmtree(output, ignore_errors=True)
         os.rename(aside, output)
     finally:

@@ -183,8 +183,16 @@ class CNNClassifier(Classifier):
     start: dict[str, str]
 
     def predict_proba(self, images: LabeledImages | NDArray[np.uint8], *, device: str = "cpu") -> NDArray[np.float32]:
-        probs = [chunk.softmax(dim=1).cpu().numpy() for chunk in self._each(images, device, self.module)]
+        probs = [chunk.cpu().numpy() for chunk in self._each(images, device, self.probabilities)]
         return np.concatenate([np.empty((0, len(self.class_names)), dtype=np.float32), *probs])
+
+    def probabilities(self, images: torch.Tensor) -> torch.Tensor:
+        """Return [N, K], what `predict_proba` does, for float pictures in [0, 1] on the network's device."""
+        return self.module(images).softmax(dim=1)  # type: ignore[no-any-return]
+
+    def described(self) -> dict[str, Any]:
+        mean, std = (value.flatten().tolist() for value in (self.module.mean, self.module.std))
+        return {"network": self.recipe.to_json()["network"], "start": self.start, "mean": mean, "std": std}
 
     def features(self, images: LabeledImages | NDArray[np.uint8], *, device: str = "cpu") -> NDArray[np.float32]:
         found = [chunk.cpu().numpy() for chunk in self._each(images, device, self._pooled)]

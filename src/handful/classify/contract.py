@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from handful.classify.predictions import Predictions
 from handful.config import Recipe
 from handful.data.augment import Augmentation
 from handful.data.balance import AnyBalance
 from handful.data.images import LabeledImages, View, require_real, require_unseen
 from handful.data.mix import Mix
+from handful.data.unlabeled import pictures_of
 from handful.errors import DataError
 from handful.nn.train import How, Training
 
@@ -94,6 +96,30 @@ class Classifier(ABC):
     @abstractmethod
     def features(self, images: LabeledImages | NDArray[np.uint8], *, device: str = "cpu") -> NDArray[np.float32]:
         """Return float32 [N, D], what the classifier's last layers decide by, for pictures as `predict_proba` has."""
+
+    def predict(self, given: Any, *, skip_unreadable: bool = False, device: str = "cpu") -> Predictions:
+        """Return the class of every picture, by name, with its probabilities; pictures are brought to the view here.
+
+        Args:
+            given: a path (a picture, a folder with everything below it, an archive), a list of paths of pictures, uint8
+                arrays of any size as [N, H, W, C], [N, C, H, W] or grey [N, H, W], a list of single pictures
+                ([H, W], [H, W, C] or [C, H, W], each of its own size), or a `LabeledImages`; C is 1 or 3.
+            skip_unreadable: leave out files that cannot be read, and name them in `faults`.
+
+        Files are read and everything is resized as `handful.load` does it, so the numbers are those of a study. Grey
+        becomes three equal channels where the classifier takes colour, colour becomes grey (ITU-R 601 luma) where it
+        takes grey.
+
+        Raises:
+            DataError: a file that cannot be read, an array of another shape or dtype, nothing to predict.
+        """
+        seen = pictures_of(given, self.recipe.view, self.channels, skip_unreadable=skip_unreadable)
+        probs = self.predict_proba(seen.pixels, device=device)
+        return Predictions(seen.ids, self.class_names, probs, seen.faults)
+
+    def described(self) -> dict[str, Any]:
+        """Return what a card says of this one beside its recipe, such as `start`, `mean` and `std`; JSON values."""
+        return {}
 
     @abstractmethod
     def save(self, folder: Path) -> None:

@@ -30,7 +30,11 @@ class Ensemble(Classifier):
 
     @classmethod
     def of(cls, members: Sequence[Classifier], about: dict[str, Any] | None = None) -> Ensemble:
-        """Return the ensemble of one classifier or more."""
+        """Return the ensemble of one classifier or more.
+
+        Raises:
+            StoreError: none is given.
+        """
         if not members:
             raise StoreError("no classifier has been fitted for this arm yet")
         first = members[0]
@@ -54,6 +58,13 @@ class Ensemble(Classifier):
             "class_names": list(self.class_names),
             "view": self.recipe.view.to_json(),
             "channels": self.channels,
+            "preprocessing": {
+                "channels": "grey" if self.channels == 1 else "red, green, blue",
+                "size": self.recipe.view.size,
+                "resize": f"{self.recipe.view.resize}, bicubic with antialiasing, upright by EXIF",
+                "values": "uint8 / 255, then (value - mean) / std of each member, which the weights hold",
+            },
+            "networks": [member.described() for member in self.members],
             "about": self.about,
         }
         (folder / "classifier.json").write_text(json.dumps(card, indent=1), encoding="utf-8")

@@ -256,6 +256,7 @@ class Result:
             "arm": name,
             "study": self.page["digest"],
             "data": self.page["source"]["digest"],
+            "score": self.protocol.score,
             "scores": self.scores(name),
             "flaws": list(self.protocol.all_flaws),
             "inflated": self.inflated,

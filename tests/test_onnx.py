@@ -1,0 +1,101 @@
+"""A model written as ONNX answers as the classifier does, alone, for any number of pictures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import handful
+from handful import CNN, LabeledImages, View
+from handful.classify.cnn import CNNClassifier
+from handful.classify.ensemble import Ensemble
+from handful.cli import app
+from handful.errors import ConfigError, StoreError
+from handful.onnx_file import write_onnx
+from tiny_study import NAMES, TRAINING, digits, tiny
+
+onnxruntime = pytest.importorskip("onnxruntime")
+
+
+def fitted(seed: int, network: str = "v2", channels: int = 3) -> CNNClassifier:
+    pixels, labels, names = digits()
+    images = LabeledImages.of_arrays(np.repeat(pixels, channels, axis=1), labels, names)
+    recipe = CNN(network=network, view=View(size=8), training=TRAINING)
+    return recipe.fit(images, None, seed=seed)
+
+
+def session_of(path: Path) -> Any:
+    return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+
+def answers(path: Path, images: np.ndarray) -> np.ndarray:
+    return session_of(path).run(None, {"images": images})[0]
+
+
+def test_an_ensemble_is_one_file_that_gives_the_mean_for_any_batch_and_names_its_classes(tmp_path: Path) -> None:
+    members = [fitted(0), fitted(1)]
+    ensemble = Ensemble.of(members)
+    worst = write_onnx(ensemble, tmp_path / "model.onnx")
+    assert worst < 1e-5
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+    for num in (1, 2, 17):
+        images = np.random.default_rng(num).integers(0, 256, (num, 3, 8, 8), dtype=np.uint8)
+        made = answers(tmp_path / "model.onnx", images)
+        assert made.shape == (num, 3)
+        np.testing.assert_allclose(made, ensemble.predict_proba(images), atol=1e-5)
+        apart = [member.predict_proba(images) for member in members]
+        np.testing.assert_allclose(made, (apart[0] + apart[1]) / 2, atol=1e-5)
+        assert np.abs(apart[0] - apart[1]).max() > 1e-3
+    told = session_of(tmp_path / "model.onnx").get_modelmeta().custom_metadata_map
+    assert json.loads(told["class_names"]) == list(NAMES)
+    assert (told["size"], told["resize"], told["channels"]) == ("8", "stretch", "3")
+    (given,) = session_of(tmp_path / "model.onnx").get_inputs()
+    assert (given.name, given.type, given.shape[1:]) == ("images", "tensor(uint8)", [3, 8, 8])
+    assert isinstance(given.shape[0], str)
+
+
+def test_a_file_that_answers_otherwise_is_an_error_and_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classifier = fitted(0, "base")
+    honest = CNNClassifier.predict_proba
+    monkeypatch.setattr(CNNClassifier, "predict_proba", lambda *given, **how: honest(*given, **how) + np.float32(2e-4))
+    with pytest.raises(StoreError, match=r"onnxruntime differs from torch by 0\.0002, more than 0\.0001"):
+        write_onnx(classifier, tmp_path / "model.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_packages_name_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("handful.onnx_file.find_spec", lambda name: None if name == "onnxruntime" else name)
+    with pytest.raises(ConfigError, match=r"--onnx needs onnxruntime: install the extra `export`"):
+        write_onnx(fitted(0, "base"), tmp_path / "model.onnx")
+
+
+def test_export_writes_it_beside_the_weights(tmp_path: Path) -> None:
+    study = tiny("baseline", steps=2, repeats=2)
+    handful.run(study, tmp_path / "store", engine="serial", device="cpu")
+    made = CliRunner().invoke(app, ["export", str(tmp_path / "store"), "--onnx", "-o", str(tmp_path / "model")])
+    assert made.exit_code == 0, made.output
+    images = np.random.default_rng(0).integers(0, 256, (4, 1, 8, 8), dtype=np.uint8)
+    classifier = handful.load_classifier(tmp_path / "model")
+    np.testing.assert_allclose(
+        answers(tmp_path / "model" / "model.onnx", images), classifier.predict_proba(images), atol=1e-5
+    )
+    card = json.loads((tmp_path / "model" / "classifier.json").read_text())
+    assert card["class_names"] == list(NAMES)
+    assert card["preprocessing"]["size"] == 8
+    assert [sorted(one) for one in card["networks"]] == [["mean", "network", "start", "std"]] * 2
+    assert card["networks"][0]["start"] == {"source": "random", "digest": ""}
+    assert set(card["about"]["scores"]["accuracy"]) == {"mean", "sd", "interval", "values"}
+    assert len(card["about"]["scores"]["accuracy"]["values"]) == 2
+    assert len(card["about"]["data"]) == 64
+
+
+def test_pictures_and_onnx_exclude_each_other(tmp_path: Path) -> None:
+    made = CliRunner().invoke(app, ["export", str(tmp_path), "--onnx", "--pictures"])
+    assert isinstance(made.exception, ConfigError)
