@@ -15,7 +15,7 @@ ROOT = Path(handful.__file__).parent
 # a row may import from rows below it; packages of one row do not import each other
 ROWS = (
     ("__main__",),
-    ("cli", "show", "predict", "export", "submission", "onnx_file", "synthesize"),
+    ("cli", "show", "predict", "export", "submission", "onnx_file", "estimator", "synthesize"),
     ("report", "reproduce"),
     ("study",),
     ("generate", "classify"),

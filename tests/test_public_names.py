@@ -17,6 +17,7 @@ NAMES = [
     "Augmentation",
     "BestSSIM",
     "CNN",
+    "HandfulClassifier",
     "HandfulError",
     "Interpolation",
     "LabeledImages",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from handful.data.source import Source as Source
     from handful.data.source import open_source as open_source
     from handful.errors import HandfulError as HandfulError
+    from handful.estimator import HandfulClassifier as HandfulClassifier
     from handful.generate.interpolate import Interpolation as Interpolation
     from handful.generate.select_ssim import BestSSIM as BestSSIM
     from handful.generate.table import load_generator as load_generator
@@ -45,6 +46,7 @@ _WHERE = {
     "Augmentation": "handful.data.augment",
     "BestSSIM": "handful.generate.select_ssim",
     "CNN": "handful.classify.cnn",
+    "HandfulClassifier": "handful.estimator",
     "HandfulError": "handful.errors",
     "Interpolation": "handful.generate.interpolate",
     "LabeledImages": "handful.data.images",
