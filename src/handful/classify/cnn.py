@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import torch
@@ -47,6 +47,9 @@ class CNN(ClassifierRecipe):
     network: AnyNetwork = Field(default="v3")  # type: ignore[assignment]  # read by its validator
     dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
     tuning: Tuning = Tuning()
+
+    def resolved(self) -> Self:
+        return self.changed(network=self.network.resolved(self.view.size))
 
     def fit(
         self,

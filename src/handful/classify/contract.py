@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,15 @@ class ClassifierRecipe(Recipe, ABC):
     balance: AnyBalance = "none"
     augment: Augmentation | None = None
     mix: Mix | None = None
+
+    def resolved(self) -> Self:
+        """Return the recipe with the content of the weights it starts from pinned; asked while a study is planned.
+
+        Raises:
+            ConfigError: a part of it does not take pictures of its view.
+            WeightsError: weights that are not to be had.
+        """
+        return self
 
     @abstractmethod
     def fit(

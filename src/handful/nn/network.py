@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import nn
@@ -118,6 +118,19 @@ class NetworkRecipe(Recipe, ABC):
         Raises:
             ConfigError: it does not take pictures of this size.
         """
+
+    def takes(self, channels: int) -> int:
+        """Return the channels that its networks take of pictures with so many; 3 for grey ones: they are repeated."""
+        return channels
+
+    def resolved(self, size: int) -> Self:
+        """Return the recipe with the content of the weights it starts from pinned; asked while a study is planned.
+
+        Raises:
+            ConfigError: it does not take pictures of this size.
+            WeightsError: the weights are not to be had.
+        """
+        return self
 
     def start(self, network: Network) -> Start:
         """Put the weights it starts from into a network that `build` made; by default it keeps its random ones.

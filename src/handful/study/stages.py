@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 import handful
 from handful import rng
+from handful.classify.cnn import CNNClassifier
 from handful.classify.contract import ClassifierRecipe, evaluate
 from handful.classify.table import CLASSIFIERS, load_classifier
 from handful.config import choose, digest_of
@@ -237,6 +238,7 @@ def fit_classifier(spec: dict[str, Any], inputs: Inputs, store: Store, how: How,
         "pictures_seen": history["pictures_seen"],
         "train": train.counts.tolist(),
         "val": val.counts.tolist(),
+        **({"start": classifier.start} if isinstance(classifier, CNNClassifier) else {}),
         **({"train_real": _of_real(train).counts.tolist()} if "composition" in spec else {}),
     }
 

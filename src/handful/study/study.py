@@ -173,6 +173,7 @@ def resolve(study: Study, source: Source, splits: Sequence[Split] | None = None)
 
     Raises:
         ConfigError: an axis that fits no arm, a reference that is no arm, a family asked for what it cannot do.
+        WeightsError: pretrained weights that are not to be had.
     """
     classifier = shared_classifier(study, source)
     arms = expand(study.arms or _read_arms(DEFAULT_ARMS), study.axes, classifier)
@@ -184,8 +185,8 @@ def resolve(study: Study, source: Source, splits: Sequence[Split] | None = None)
         data=source.digest,
         channels=source.channels,
         protocol=protocol,
-        classifier=classifier,
-        arms=arms,
+        classifier=classifier.resolved(),
+        arms=tuple(arm.changed(classifier=arm.classifier.resolved()) if arm.classifier else arm for arm in arms),
         splits=None if splits is None else tuple(split.digest for split in splits),
         measures=study.measures or default_extractor(),
     )
