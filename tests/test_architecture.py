@@ -25,6 +25,10 @@ ROWS = (
 )
 WITHIN_A_ROW = {
     ("planner", "compare"),
+    ("scores", "calibration"),
+    ("influence", "calibration"),
+    ("influence", "compare"),
+    ("influence", "scores"),
     ("__main__", "cli"),
     ("cli", "show"),
     ("cli", "predict"),
@@ -35,7 +39,7 @@ WITHIN_A_ROW = {
     ("show", "synthesize"),
     ("config", "errors"),
 }
-LEAVES = ("scores", "compare", "planner")
+LEAVES = ("scores", "calibration", "influence", "compare", "planner")
 TABLES = {"CLASSIFIERS", "GENERATORS"}
 
 

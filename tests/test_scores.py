@@ -8,12 +8,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from handful.scores import SCORES, accuracy, balanced_accuracy, confusion, macro_f1, per_class
+from handful.scores import (
+    SCORES,
+    accuracy,
+    balanced_accuracy,
+    confusion,
+    in_top,
+    macro_f1,
+    per_class,
+    scores_for,
+    surprise,
+)
 
 NUM_CLASSES = 5
 PREDICTIONS = st.lists(
     st.tuples(st.integers(0, NUM_CLASSES - 1), st.integers(0, NUM_CLASSES - 1)), min_size=1, max_size=40
 ).map(lambda pairs: np.array(pairs).T)
+of_classes = pytest.mark.parametrize("name", [name for name, score in SCORES.items() if score.of == "classes"])
+of_probs = pytest.mark.parametrize("name", [name for name, score in SCORES.items() if score.of == "probabilities"])
 every_score = pytest.mark.parametrize("name", SCORES)
 QUICK = settings(max_examples=60, deadline=None, derandomize=True)
 
@@ -21,6 +33,14 @@ QUICK = settings(max_examples=60, deadline=None, derandomize=True)
 def random_predictions(seed=0, num=200):
     rng = np.random.default_rng(seed)
     return rng.integers(0, NUM_CLASSES, num), rng.integers(0, NUM_CLASSES, num)
+
+
+def random_probs(seed=0, num=200, num_classes=NUM_CLASSES):
+    """Labels, and probabilities that know a little about them."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, num_classes, num)
+    logits = rng.normal(size=(num, num_classes)) + np.eye(num_classes)[labels]
+    return labels, np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
 
 
 def by_hand(labels, predicted):
@@ -67,7 +87,7 @@ def test_always_the_largest_class_scores_its_share_and_one_over_the_classes():
     assert macro_f1(labels, predicted) == pytest.approx((2 * 0.9 / 1.9) / 3)
 
 
-@every_score
+@of_classes
 def test_a_score_is_a_number_between_all_wrong_and_all_right(name):
     score, (labels, predicted) = SCORES[name].function, random_predictions()
     assert type(score(labels, predicted)) is float
@@ -76,25 +96,97 @@ def test_a_score_is_a_number_between_all_wrong_and_all_right(name):
     assert 0 < score(labels, predicted) < 1
 
 
+@of_probs
+def test_sure_and_right_is_best_and_sure_and_wrong_is_worst(name):
+    score, labels = SCORES[name], np.repeat(np.arange(6), 4)
+    right, wrong = np.eye(6)[labels], np.eye(6)[(labels + 1) % 6]
+    best, worst = score.value(labels, right), score.value(labels, wrong)
+    assert type(best) is float
+    if score.lower_is_better:
+        assert best == pytest.approx(0, abs=1e-12)
+        assert worst == pytest.approx(15.942 if name == "log_loss" else score.highest, abs=1e-3)
+    else:
+        assert best == 1
+        assert worst < 0.7
+
+
 @every_score
 def test_the_order_of_pictures_does_not_matter(name):
-    score, (labels, predicted) = SCORES[name].function, random_predictions()
+    score, (labels, probs) = SCORES[name], random_probs(num_classes=6)
     order = np.random.default_rng(1).permutation(len(labels))
-    assert score(labels[order], predicted[order]) == pytest.approx(score(labels, predicted))
+    assert score.value(labels[order], probs[order]) == pytest.approx(score.value(labels, probs))
 
 
-@every_score
+@of_classes
 def test_one_more_right_answer_never_lowers_a_score(name):
     score, (labels, predicted) = SCORES[name].function, random_predictions(num=30)
     for row in np.flatnonzero(labels != predicted):
         better = predicted.copy()
         better[row] = labels[row]
-        assert score(labels, better) > score(labels, predicted)
+        # a class that was never predicted may come in with a low precision
+        assert score(labels, better) > score(labels, predicted) or "precision" in name
 
 
 @every_score
-def test_a_score_is_called_by_its_words(name):
-    assert SCORES[name].words.lower() == name.replace("_", " ")
+def test_words_and_range_are_told(name):
+    score = SCORES[name]
+    words = {"top3": "top-3 accuracy", "top5": "top-5 accuracy", "brier": "Brier score"}
+    assert score.words.lower() == words.get(name, name.replace("_", " ")).lower()
+    labels, probs = random_probs(2, num_classes=6)
+    assert 0 < score.value(labels, probs) < score.highest
+    assert score.sign == (-1 if name in ("log_loss", "brier", "ece", "adaptive_ece") else 1)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_scores_of_probabilities_are_those_of_scikit_learn(seed):
+    labels, probs = random_probs(seed, num_classes=7)
+    predicted = probs.argmax(axis=1)
+    expected = {
+        "weighted_f1": metrics.f1_score(labels, predicted, average="weighted"),
+        "macro_precision": metrics.precision_score(labels, predicted, average="macro", zero_division=0),
+        "weighted_precision": metrics.precision_score(labels, predicted, average="weighted", zero_division=0),
+        "top3": metrics.top_k_accuracy_score(labels, probs, k=3),
+        "top5": metrics.top_k_accuracy_score(labels, probs, k=5),
+        "auc": metrics.roc_auc_score(labels, probs, multi_class="ovr", average="macro"),
+        "weighted_auc": metrics.roc_auc_score(labels, probs, multi_class="ovr", average="weighted"),
+        "log_loss": metrics.log_loss(labels, probs),
+        "brier": np.mean([metrics.mean_squared_error(np.eye(7)[y], p) * 7 for y, p in zip(labels, probs, strict=True)]),
+    }
+    for name, value in expected.items():
+        assert SCORES[name].value(labels, probs) == pytest.approx(value, abs=1e-9), name
+
+
+def test_two_classes_have_the_auc_of_one():
+    labels, probs = random_probs(num_classes=2)
+    assert SCORES["auc"].value(labels, probs) == pytest.approx(metrics.roc_auc_score(labels, probs[:, 1]))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_class_without_pictures_has_no_term_in_any_score():
+    labels, probs = random_probs(num_classes=6)
+    kept = labels != 2
+    labels, probs = labels[kept], probs[kept]
+    areas = [metrics.roc_auc_score(labels == one, probs[:, one]) for one in (0, 1, 3, 4, 5)]
+    assert SCORES["auc"].value(labels, probs) == pytest.approx(np.mean(areas))
+    assert all(np.isfinite(score.value(labels, probs)) for score in SCORES.values())
+    one = np.zeros(4, dtype=int)
+    assert np.isnan(SCORES["auc"].value(one, probs[:4]))
+
+
+def test_of_equally_probable_classes_the_first_is_ahead():
+    probs = np.full((4, 4), 0.25)
+    np.testing.assert_array_equal(in_top(np.arange(4), probs, 3), [1, 1, 1, 0])
+    np.testing.assert_array_equal(in_top(np.arange(4), probs, 1), probs.argmax(axis=1) == np.arange(4))
+
+
+def test_an_impossible_class_costs_what_float32_can_tell_from_nothing():
+    assert surprise(np.array([0]), np.array([[0.0, 1.0]]))[0] == pytest.approx(-np.log(np.finfo(np.float32).eps))
+
+
+def test_top_k_of_k_classes_says_nothing_and_is_left_out():
+    assert "top3" not in scores_for(3)
+    assert {"top3"} == set(scores_for(4)) - set(scores_for(3))
+    assert set(scores_for(6)) == set(SCORES)
 
 
 @QUICK

@@ -108,9 +108,7 @@ def estimate_score(predicted: Array, labels: Array, *, score: str, num_classes: 
     predicted, labels = _checked(predicted, labels, score, num_classes, level)
     weights = _weights(predicted >= 0, labels, score, num_classes)
     scores, values = _influence(predicted, labels, weights, score, num_classes)
-    estimate = _estimate(scores, values, weights, labels, level)
-    low, high = (min(max(bound, 0.0), 1.0) if isfinite(bound) else bound for bound in estimate.interval)
-    return replace(estimate, interval=(low, high), p_value=None)
+    return within(estimate_values(scores, values, weights, labels, level), 1.0)
 
 
 def compare(
@@ -165,7 +163,19 @@ def compare(
         )
     weights = _weights(treatment >= 0, labels, score, num_classes)
     ours, theirs = (_influence(arm, labels, weights, score, num_classes) for arm in (treatment, reference))
-    return _estimate(ours[0] - theirs[0], ours[1] - theirs[1], weights, labels, level)
+    return estimate_values(ours[0] - theirs[0], ours[1] - theirs[1], weights, labels, level)
+
+
+def within(made: Estimate, highest: float) -> Estimate:
+    """Return the estimate of a mean score with its interval clipped to [0, highest], and no p-value."""
+    low, high = (min(max(bound, 0.0), highest) if isfinite(bound) else bound for bound in made.interval)
+    return replace(made, interval=(low, high), p_value=None)
+
+
+def turned(made: Estimate) -> Estimate:
+    """Return the estimate of the opposite difference: a gain where less is better."""
+    low, high = made.interval
+    return replace(made, value=-made.value, interval=(-high, -low))
 
 
 def judge(estimate: Estimate, *, margin: float, num_repeats: int) -> Verdict:
@@ -176,7 +186,7 @@ def judge(estimate: Estimate, *, margin: float, num_repeats: int) -> Verdict:
     with V = 0: cannot tell.
 
     Args:
-        estimate: from `compare`.
+        estimate: from `compare`; `turned` where less is better.
         margin: smallest difference that matters, >= 0, in score units.
         num_repeats: repeats behind the estimate.
 
@@ -353,7 +363,28 @@ def _variance(scores: Floats, values: Floats, weights: Floats, strata: Sequence[
     return _Variance(repeat, residual, shared, total, df)
 
 
-def _estimate(scores: Floats, values: Floats, weights: Floats, labels: Integers, level: float) -> Estimate:
+def spread(scores: Floats, values: Floats, weights: Floats, labels: Integers) -> tuple[Floats, Floats]:
+    """Return V and df of `compare` for a stack of scores that share their pictures.
+
+    Args:
+        scores: [..., R], R >= 2; values: [..., R, m], whose weighted mean over pictures varies as the score does.
+        weights: [R, m], rows sum to 1, 0 where a picture was not tested; labels: int [m].
+
+    Returns:
+        V [...], 0 where nothing varies, and df [...], NaN there.
+    """
+    made = _variance(scores, values, weights, _strata(weights, labels)[0])
+    return made.total, made.df
+
+
+def estimate_values(scores: Floats, values: Floats, weights: Floats, labels: Integers, level: float = 0.95) -> Estimate:
+    """Return the mean of any score, or of differences of one, with the interval of `compare`.
+
+    Args:
+        scores: [R]; values, weights: [R, m]; labels: int [m], as in `spread`.
+        level: confidence, in (0, 1).
+    """
+    check_open_interval("level", level)
     num_repeats = len(scores)
     value = float(scores.mean())
     strata, pooled = _strata(weights, labels)

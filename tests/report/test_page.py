@@ -123,5 +123,9 @@ def test_the_arms_of_the_page_hold_what_the_result_computes(result: Result, page
         }
         assert arm.confusion is not None
         assert arm.confusion.tolist() == result.confusion(name).tolist()
-        assert [vars(row) for row in arm.per_class] == result.per_class(name)
+        listed = [
+            {key: list(one) if isinstance(one, tuple) else one for key, one in vars(row).items()}
+            for row in arm.per_class
+        ]
+        assert listed == result.per_class(name)
     assert [vars(row) for row in page.classes] == result.classes

@@ -9,11 +9,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, precision_recall_fscore_support
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    f1_score,
+    log_loss,
+    precision_recall_fscore_support,
+    roc_auc_score,
+)
 
 import handful
 from handful import Arm, Result
-from handful.errors import StoreError
+from handful.errors import ConfigError, StoreError
+from handful.influence import PER_CLASS
+from handful.scores import scores_for
 from handful.study.store import Store
 from tiny_study import NAMES, VAE_ARM, digits, tiny
 
@@ -21,6 +30,10 @@ SCORES = {
     "balanced_accuracy": balanced_accuracy_score,
     "accuracy": accuracy_score,
     "macro_f1": lambda labels, predicted: f1_score(labels, predicted, average="macro", zero_division=0),
+}
+OF_PROBS = {
+    "log_loss": log_loss,
+    "auc": lambda labels, probs: roc_auc_score(labels, probs, multi_class="ovr"),
 }
 ARMS = ("baseline", VAE_ARM, Arm("rebuilt", generator=VAE_ARM.generator, judged_by="reconstruction"))
 
@@ -51,11 +64,11 @@ def test_json_has_every_number_under_its_name(result: Result) -> None:
     for arm in made["arms"]:
         assert {"name", "scores", "per_class", "versus_reference", "steps", "seconds"} <= set(arm)
     for arm in made["arms"][:2]:
-        assert set(arm["scores"]) == set(SCORES)
+        assert set(arm["scores"]) == set(scores_for(3)) > set(SCORES)
         for score in arm["scores"].values():
             assert set(score) == {"mean", "sd", "interval", "values"}
         for one in arm["per_class"]:
-            assert set(one) == {"name", "precision", "recall", "f1", "support"}
+            assert set(one) == {"name", "support", *PER_CLASS, *(f"{name}_interval" for name in PER_CLASS)}
     baseline, vae, rebuilt = made["arms"]
     assert baseline["versus_reference"] is None
     assert {"reference", "difference", "interval", "p_value", "p_adjusted", "verdict"} <= set(vae["versus_reference"])
@@ -81,13 +94,17 @@ def test_an_arm_carries_its_cost(result: Result) -> None:
 def test_scores_are_those_of_scikit_learn(result: Result, arm: str) -> None:
     made = stored(result, arm)
     assert len(made) == 5
-    for name, function in SCORES.items():
-        values = [function(one["labels"], one["probs"].argmax(axis=1)) for one in made]
+    for name, function in {**SCORES, **OF_PROBS}.items():
+        said = [one["probs"] if name in OF_PROBS else one["probs"].argmax(axis=1) for one in made]
+        values = [function(one["labels"], probs) for one, probs in zip(made, said, strict=True)]
         score = result.scores(arm)[name]
-        assert score["values"] == pytest.approx(values, abs=1e-12)
-        assert score["mean"] == pytest.approx(np.mean(values), abs=1e-12)
-        assert score["sd"] == pytest.approx(np.std(values, ddof=1), abs=1e-12)
-        assert score["interval"][0] <= score["mean"] <= score["interval"][1]
+        near = 1e-6 if name in OF_PROBS else 1e-12  # the rows of float32 probabilities sum to 1 about
+        assert score["values"] == pytest.approx(values, abs=near)
+        assert score["mean"] == pytest.approx(np.mean(values), abs=near)
+        assert score["sd"] == pytest.approx(np.std(values, ddof=1), abs=near)
+        assert (score["interval"] is None) == (score["sd"] == 0), name
+        if score["interval"] is not None:
+            assert score["interval"][0] <= score["mean"] <= score["interval"][1]
 
 
 @pytest.mark.parametrize("arm", ["baseline", "vae"])
@@ -157,6 +174,28 @@ def test_the_best_arm_is_the_best_on_validation(result: Result) -> None:
             value = balanced_accuracy_score(val["labels"], val["probs"].argmax(axis=1))
             assert result.validation(arm)["values"][repeat] == pytest.approx(value)
     assert result.validation("rebuilt") is None
+
+
+@pytest.mark.parametrize(("score", "best"), [("log_loss", min), ("auc", max)])
+def test_a_study_may_be_judged_by_any_score_in_its_own_direction(
+    result: Result, monkeypatch: pytest.MonkeyPatch, score: str, best: Any
+) -> None:
+    made = Result.of(Store.existing(result.store.root))
+    protocol = result.protocol.changed(score=score, margin=0.0)
+    monkeypatch.setattr(made, "study", result.study.changed(protocol=protocol))
+    versus, mine, base = made.versus["vae"], made.scores("vae")[score], made.scores("baseline")[score]
+    assert versus.estimate.value == pytest.approx(mine["mean"] - base["mean"], abs=1e-9)
+    low, high = versus.estimate.interval  # (nan, nan) where the arms do not differ
+    helps, hurts = ("below", "above") if best is min else ("above", "below")
+    side = "above" if low > 0 else "below" if high < 0 else "across"
+    assert versus.verdict == {helps: "helps", hurts: "hurts", "across": "cannot tell"}[side]
+    assert made.validation(made.best)["mean"] == best(made.validation(arm)["mean"] for arm in ("baseline", "vae"))
+
+
+def test_a_score_that_says_nothing_of_so_few_classes_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="'top3' is 1 whatever is predicted with 3 classes; give another"):
+        handful.run(tiny(score="top3"), tmp_path / "store", engine="serial", device="cpu")
+    assert not (tmp_path / "store").exists()
 
 
 def test_an_unknown_arm_is_an_error_with_the_nearest_name(result: Result) -> None:

@@ -83,7 +83,7 @@ def _arm(result: Result, name: str, place: int) -> ArmPage:
         scores=scores,
         validation=_mean(validation) if validation else None,
         comparison=_comparison(result, name, versus) if versus else None,
-        per_class=tuple(ClassRow(**{**row, "name": shown(row["name"])}) for row in result.per_class(name)),
+        per_class=tuple(_class_row(row) for row in result.per_class(name)),
         confusion=result.confusion(name) if score else None,
         panels=panels_of(result, name),
         wanted=tuple(result.store.record(drawn[0])["result"]["wanted"]) if drawn else None,
@@ -93,6 +93,11 @@ def _arm(result: Result, name: str, place: int) -> ArmPage:
             **{key: float(costs[key]) for key in ("steps", "pictures_seen", "generator_steps", "seconds")},
         ),
     )
+
+
+def _class_row(row: dict[str, Any]) -> ClassRow:
+    bounds = {key: tuple(value) if value else None for key, value in row.items() if key.endswith("_interval")}
+    return ClassRow(**{**row, **bounds, "name": shown(row["name"])})
 
 
 def _mean(made: dict[str, Any]) -> Mean:
@@ -113,6 +118,7 @@ def _comparison(result: Result, name: str, versus: Versus) -> Comparison:
         p_adjusted=versus.p_adjusted,
         reason=versus.reason,
         repeats=len(common),
+        sign=SCORES[result.protocol.score].sign,
     )
 
 

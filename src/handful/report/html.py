@@ -60,7 +60,7 @@ def environment() -> jinja2.Environment:
     forms = (score, points, size, small, measure, percent, count, duration, slug)
     made.filters.update({form.__name__: form for form in forms}, p=p_value, exact=repr)
     made.globals["format"] = {form.__name__: form for form in forms}
-    made.globals["score_names"] = {name: one.words for name, one in SCORES.items()}
+    made.globals["scores"] = SCORES
     return made
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from handful.report.curves import Panel
 from handful.report.facts import Fact, Seeds
 from handful.report.generated import Generated
+from handful.scores import SCORES
 from handful.study.result import Trained
 
 Interval = tuple[float, float]
@@ -29,7 +30,12 @@ class Mean:
 
 @dataclass(frozen=True)
 class Comparison:
-    """An arm against the reference. `word` is the verdict, None where the protocol gives none."""
+    """An arm against the reference.
+
+    Args:
+        word: the verdict, None where the protocol gives none.
+        sign: -1 where less of the score is better, else 1.
+    """
 
     word: str | None
     reference: str
@@ -39,17 +45,21 @@ class Comparison:
     p_adjusted: float | None
     reason: str
     repeats: int
+    sign: int = 1
 
 
 @dataclass(frozen=True)
 class ClassRow:
-    """A class in one arm: means over repeats, and the test pictures of a repeat."""
+    """A class in one arm: means over repeats with their intervals (95 %), and the test pictures of a repeat."""
 
     name: str
     precision: float
     recall: float
     f1: float
     support: int
+    precision_interval: Interval | None = None
+    recall_interval: Interval | None = None
+    f1_interval: Interval | None = None
 
 
 @dataclass(frozen=True)
@@ -186,6 +196,13 @@ class Page:
         return tuple(sorted(made, key=difference_of, reverse=True))
 
     @property
+    def score_tables(self) -> tuple[tuple[str, ...], ...]:
+        """The scores that some arm has: those of predicted classes, then those of probabilities."""
+        there = [name for name in SCORES if any(name in arm.scores for arm in self.arms)]
+        kinds = ("classes", "probabilities")
+        return tuple(names for kind in kinds if (names := tuple(n for n in there if SCORES[n].of == kind)))
+
+    @property
     def helping(self) -> tuple[ArmPage, ...]:
         return tuple(arm for arm in self.arms if arm.word == "helps")
 
@@ -200,5 +217,5 @@ class Page:
 
 
 def difference_of(arm: ArmPage) -> float:
-    """Return the difference an arm is ranked by, -inf where it has none."""
-    return arm.comparison.difference if arm.comparison else -inf
+    """Return the gain an arm is ranked by, -inf where it has none."""
+    return arm.comparison.sign * arm.comparison.difference if arm.comparison else -inf

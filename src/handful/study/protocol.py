@@ -11,7 +11,9 @@ from handful.data.groups import GroupPolicy
 
 Flaw = Literal["copies-across-parts", "synthetic-in-val", "test-as-val", "split-per-arm"]
 Varies = Literal["split", "generator", "initialisation", "order"]
-Score = Literal["balanced_accuracy", "accuracy", "macro_f1"]
+Score = Literal[
+    "balanced_accuracy", "accuracy", "macro_f1", "weighted_f1", "top3", "auc", "weighted_auc", "log_loss", "brier"
+]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 INFLATED: dict[str, str] = {
@@ -43,8 +45,8 @@ class Protocol(Recipe):
         copies: `once` (pixel-identical pictures count as one) or `keep` (a flaw: copies land across parts).
         long_tail: (largest, smallest) class size that the training part is thinned to, geometrically.
         vary: what is drawn anew in each repeat; the rest is the same in all of them.
-        score: what arms are compared by.
-        margin: difference in the score, in [0, 1], below which it does not matter.
+        score: what arms are compared by; less is better for `log_loss` and `brier`, more for the others.
+        margin: difference in the score, in [0, 1], below which it does not matter; 0.01 is called a point.
         reference: the arm that the others are compared with.
         flaws: flaws of published protocols to be studied; any of them takes the verdict away.
     """

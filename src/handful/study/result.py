@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from handful.classify.ensemble import Ensemble
 from handful.classify.table import load_classifier
-from handful.compare import Estimate, compare, estimate_score, holm, judge, simultaneous_level
+from handful.compare import Estimate, holm, judge, simultaneous_level, turned
 from handful.config import recipe_from
 from handful.errors import StoreError, unknown
-from handful.planner import needed
-from handful.scores import SCORES, confusion, per_class
+from handful.influence import PER_CLASS, ClassEstimate, compare_probs, estimate_classes, estimate_probs, predicted_of
+from handful.scores import SCORES, confusion, scores_for
 from handful.study.measure_rows import audit_rows, change_rows, mean_rows
 from handful.study.measured import MEASURES, get_measures
 from handful.study.predicts import predictors
@@ -25,26 +25,9 @@ from handful.study.stages import fitted_parts
 from handful.study.store import Store
 from handful.study.stored import get_images, get_synthetic
 from handful.study.study import ResolvedStudy
+from handful.study.versus import Versus, bounds_of, sentence, would_tell
 
 CLAIM = "on this training pool, for new pictures and new training runs"
-
-
-@dataclass(frozen=True)
-class Versus:
-    """One arm against the reference.
-
-    Args:
-        estimate: paired difference in the study's score, at the level simultaneous over the study's comparisons.
-        p_adjusted: Holm's, over the study's comparisons.
-        verdict: `helps`, `hurts`, `no difference that matters`, `cannot tell`; None where the protocol gives none.
-        reason: why, and for `cannot tell` what would have told.
-    """
-
-    reference: str
-    estimate: Estimate
-    p_adjusted: float | None
-    verdict: str | None
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -97,18 +80,23 @@ class Result:
     def _predictions(self) -> dict[str, dict[int, dict[str, NDArray[Any]]]]:
         return {}
 
-    def predicted(self, arm: str, repeats: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return predicted classes int [R, m], -1 where a picture was not in that repeat's test part, and labels [m].
+    def probs(self, arm: str, repeats: Sequence[int]) -> tuple[NDArray[np.floating], NDArray[np.int64]]:
+        """Return probabilities [R, m, K], NaN where a picture was not in that repeat's test part, and labels int [m].
 
         The m pictures are those of any repeat's test part, in the order of the source.
         """
-        by_repeat = self.predictions(arm)
-        rows = self._tested
-        out = np.full((len(repeats), len(rows)), -1, dtype=np.int64)
+        by_repeat, rows = self.predictions(arm), self._tested
+        kind = by_repeat[repeats[0]]["probs"].dtype
+        out = np.full((len(repeats), len(rows), len(self.class_names)), np.nan, dtype=kind)
         for place, repeat in enumerate(repeats):
             made = by_repeat[repeat]
-            out[place, np.searchsorted(rows, made["rows"])] = made["probs"].argmax(axis=1)
+            out[place, np.searchsorted(rows, made["rows"])] = made["probs"]
         return out, self._labels
+
+    def predicted(self, arm: str, repeats: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return predicted classes int [R, m], -1 where `probs` has NaN, and labels int [m]."""
+        probs, labels = self.probs(arm, repeats)
+        return predicted_of(probs), labels
 
     @cached_property
     def _tested(self) -> NDArray[np.int64]:
@@ -124,7 +112,10 @@ class Result:
         return labels
 
     def scores(self, arm: str) -> dict[str, dict[str, Any]]:
-        """Return each score of an arm on its test parts: mean, sd, interval (95 %) and values by repeat."""
+        """Return each score of an arm on its test parts: mean, sd, interval (95 %) and values by repeat.
+
+        Those of `handful.scores.SCORES` that say something of this many classes and are defined in every repeat.
+        """
         if arm not in self._scores:
             self._scores[arm] = self._score(arm)
         return self._scores[arm]
@@ -137,15 +128,13 @@ class Result:
         repeats = sorted(self.predictions(arm))
         if not repeats:
             return self._reconstruction(arm)
-        predicted, labels = self.predicted(arm, repeats)
+        probs, labels = self.probs(arm, repeats)
         out = {}
-        for name, score in SCORES.items():
-            values = [score.function(labels[row >= 0], row[row >= 0]) for row in predicted]
-            interval = None
-            if len(repeats) > 1:
-                made = estimate_score(predicted, labels, score=name, num_classes=len(self.class_names))
-                interval = _interval(made)
-            out[name] = {**_mean_sd(values), "interval": interval, "values": values}
+        for name, score in scores_for(len(self.class_names)).items():
+            values = [score.value(made["labels"], made["probs"]) for made in map(self.predictions(arm).get, repeats)]
+            if np.isfinite(values).all():
+                made = estimate_probs(probs, labels, score=name) if len(repeats) > 1 else None
+                out[name] = {**_mean_sd(values), "interval": bounds_of(made) if made else None, "values": values}
         return out
 
     def _reconstruction(self, arm: str) -> dict[str, dict[str, Any]]:
@@ -156,29 +145,36 @@ class Result:
     def validation(self, arm: str) -> dict[str, Any] | None:
         """Return the study's score of an arm on validation: mean, sd and values by repeat; None without validation."""
         keys = self.keys(arm, "classifier")
-        function = SCORES[self.protocol.score].function
+        score = SCORES[self.protocol.score]
         values = []
         for repeat in sorted(keys):
             made = self.store.arrays(keys[repeat], "val")
             if len(made["labels"]):
-                values.append(function(made["labels"], made["probs"].argmax(axis=1)))
+                values.append(score.value(made["labels"], made["probs"]))
         return {**_mean_sd(values), "values": values} if values else None
 
     def per_class(self, arm: str) -> list[dict[str, Any]]:
-        """Return precision, recall, F1 (means over repeats) and support (test pictures of a repeat) of each class."""
-        made = list(self.predictions(arm).values())
-        tables = [per_class(one["labels"], one["probs"].argmax(axis=1), len(self.class_names)) for one in made]
+        """Return precision, recall and F1 of each class, each with its interval (95 %) or None, and its support.
+
+        They are means over the repeats that test the class (0 for one that none tests), `support` its test pictures in
+        a repeat. Each interval holds alone; with many classes some of them will miss.
+        """
+        repeats = sorted(self.predictions(arm))
+        if not repeats:
+            return []
+        predicted, labels = self.predicted(arm, repeats)
+        made = estimate_classes(predicted, labels, len(self.class_names))
+        support = [
+            np.mean([(labels[row >= 0] == place).sum() for row in predicted]) for place in range(len(made["f1"]))
+        ]
         return [
             {
                 "name": name,
-                **{
-                    key: float(np.mean([table[key][place] for table in tables]))
-                    for key in ("precision", "recall", "f1")
-                },
-                "support": round(float(np.mean([table["support"][place] for table in tables]))),
+                **{key: made[key][place].value if made[key][place] else 0.0 for key in PER_CLASS},
+                **{f"{key}_interval": _bounds(made[key][place]) for key in PER_CLASS},
+                "support": round(float(support[place])),
             }
             for place, name in enumerate(self.class_names)
-            if tables
         ]
 
     def confusion(self, arm: str) -> NDArray[np.int64]:
@@ -200,9 +196,10 @@ class Result:
         for arm in others:
             repeats = sorted(set(self.predictions(arm)) & set(self.predictions(reference)))
             if len(repeats) > 1:
-                (mine, labels), (base, _) = self.predicted(arm, repeats), self.predicted(reference, repeats)
-                made = compare(mine, base, labels, score=score, num_classes=len(self.class_names), level=level)
-                estimates[arm] = made, len(repeats)
+                (mine, labels), (base, _) = self.probs(arm, repeats), self.probs(reference, repeats)
+                made = compare_probs(mine, base, labels, score=score, level=level)
+                if np.isfinite(made.value):
+                    estimates[arm] = made, len(repeats)
         adjusted = holm([estimates[arm][0].p_value if arm in estimates else None for arm in others])
         p_adjusted = dict(zip(others, adjusted, strict=True))
         return {arm: self._versus(made, num, p_adjusted[arm]) for arm, (made, num) in estimates.items()}
@@ -213,7 +210,8 @@ class Result:
             return Versus(reference, made, p_adjusted, None, self.inflated)
         if num_repeats < QUICK_REPEATS:
             return Versus(reference, made, p_adjusted, None, f"{num_repeats} repeats; a verdict needs {QUICK_REPEATS}")
-        verdict = judge(made, margin=margin, num_repeats=num_repeats)
+        gain = turned(made) if SCORES[self.protocol.score].lower_is_better else made
+        verdict = judge(gain, margin=margin, num_repeats=num_repeats)
         reason, points = verdict.reason, f"the {100 * margin:g} points that matter"
         if verdict.word == "cannot tell" and made.p_value is not None:
             reason = would_tell(made, margin, num_repeats)
@@ -231,7 +229,7 @@ class Result:
 
     @property
     def best(self) -> str:
-        """The arm with the highest mean validation score; the first of them in a tie.
+        """The arm with the best mean validation score; the first of them in a tie.
 
         Raises:
             StoreError: no classifier is finished, or the study has no validation part.
@@ -245,7 +243,7 @@ class Result:
             )
         if not means:
             raise StoreError(f"{self.store.root}: no arm has a finished classifier yet; `handful run` computes them")
-        return str(max(means, key=lambda arm: means[arm]))
+        return str(max(means, key=lambda arm: SCORES[self.protocol.score].sign * means[arm]))
 
     def classifier(self, arm: str | None = None) -> Ensemble:
         """Return the classifiers of an arm's repeats as one; by default those of the best arm on validation."""
@@ -407,14 +405,14 @@ class Result:
         rows = []
         for arm in self.arms:
             scores, versus = self.scores(arm), self.versus.get(arm)
-            shown = scores.get(self.protocol.score) or next(iter(scores.values()), None)
+            shown = scores.get(self.protocol.score) or scores.get("reconstruction_mse")
             rows.append(
                 {
                     "arm": arm,
                     "score": shown["mean"] if shown else None,
                     "interval": shown["interval"] if shown else None,
                     "difference": versus.estimate.value if versus else None,
-                    "difference_interval": _interval(versus.estimate) if versus else None,
+                    "difference_interval": bounds_of(versus.estimate) if versus else None,
                     "p_adjusted": versus.p_adjusted if versus else None,
                     "verdict": "reference" if arm == self.protocol.reference else versus.verdict if versus else None,
                     "reason": versus.reason if versus else "",
@@ -427,9 +425,10 @@ class Result:
         """The verdict in plain words, a sentence per arm, strongest first."""
         if self.protocol.all_flaws:
             return f"No verdict: every number here is {self.inflated}."
+        score = SCORES[self.protocol.score]
         lines = [
             sentence(arm, versus, self.protocol.score)
-            for arm, versus in sorted(self.versus.items(), key=lambda item: -item[1].estimate.value)
+            for arm, versus in sorted(self.versus.items(), key=lambda item: -score.sign * item[1].estimate.value)
         ]
         if not lines:
             return "No verdict: nothing to compare yet." if len(self.arms) > 1 else "No verdict: one arm only."
@@ -464,7 +463,7 @@ class Result:
             else {
                 "reference": versus.reference,
                 "difference": versus.estimate.value,
-                "interval": _interval(versus.estimate),
+                "interval": bounds_of(versus.estimate),
                 "level": versus.estimate.level,
                 "p_value": versus.estimate.p_value,
                 "p_adjusted": versus.p_adjusted,
@@ -483,41 +482,8 @@ class Result:
         return self.verdict
 
 
-def sentence(arm: str, versus: Versus, score: str) -> str:
-    """Return one comparison in words."""
-    made = versus.estimate
-    numbers = f"{_points(made.value)} points of {SCORES[score].words}"
-    interval = _interval(made)
-    if interval:
-        numbers += f", interval {_points(interval[0])} to {_points(interval[1])}"
-    word = versus.verdict or "no verdict"
-    told = {"helps": f"{arm} helps", "hurts": f"{arm} hurts"}.get(word, f"{arm}: {word}")
-    return f"{told} ({numbers}){'; ' + versus.reason if versus.reason else ''}."
-
-
-def would_tell(made: Estimate, margin: float, num_repeats: int) -> str:
-    """Return what it would take to tell a difference as large as the one seen, or as the margin if that is larger."""
-    size = max(abs(made.value), margin)
-    parts = made.components
-    more = needed(size, parts, num_repeats=num_repeats, num_pictures=parts.num_pictures, level=made.level)
-    if more.repeats is not None and more.repeats > num_repeats:
-        return f"about {more.repeats} repeats would tell a difference of {100 * size:.1f} points"
-    if more.pictures is not None and more.pictures > parts.num_pictures:
-        return (
-            f"no number of repeats will do; about {more.pictures} test pictures would tell a difference of "
-            f"{100 * size:.1f} points"
-        )
-    if more.repeats is None and more.pictures is None:
-        return "neither more repeats nor more test pictures alone will do; it takes both"
-    return f"the interval reaches beyond the {100 * margin:g} points that matter"
-
-
-def _points(value: float) -> str:
-    return f"{100 * value:+.1f}"
-
-
-def _interval(made: Estimate) -> list[float] | None:
-    return list(made.interval) if np.isfinite(made.interval).all() else None
+def _bounds(made: ClassEstimate | None) -> list[float] | None:
+    return list(made.interval) if made and made.interval else None
 
 
 def _mean_sd(values: Sequence[float]) -> dict[str, float | None]:

@@ -20,6 +20,7 @@ from handful.generate.select import KeepAll
 from handful.generate.select_copies import RejectCopies
 from handful.generate.selection import Selection
 from handful.measure.extractors import extractor_of
+from handful.scores import scores_for
 from handful.study.arms import DEFAULT_ARMS, AnyClassifier, Arm, read_arm
 from handful.study.measured import default_extractor
 from handful.study.protocol import DEFAULT_REPEATS, Protocol
@@ -190,6 +191,11 @@ def resolve(study: Study, source: Source, splits: Sequence[Split] | None = None)
         splits=None if splits is None else tuple(split.digest for split in splits),
         measures=study.measures or default_extractor(),
     )
+    if protocol.score not in (sensible := scores_for(len(source.class_names))):
+        raise ConfigError(
+            f"score {protocol.score!r} is 1 whatever is predicted with {len(source.class_names)} classes; "
+            f"give another ({', '.join(sensible)})"
+        )
     for arm in arms:
         if arm.judged_by == "reconstruction" and not arm.generator.rebuilds:  # type: ignore[union-attr]  # checked by Arm
             raise ConfigError(f"arm {arm.name!r}: {arm.generator.kind!r} rebuilds nothing")  # type: ignore[union-attr]
