@@ -96,7 +96,7 @@ def in_top(labels: Labels, probs: Probs, k: int) -> Floats:
     """Return 1 where the label is among the k most probable classes, else 0, [N]; of equal ones the first wins."""
     mine = np.take_along_axis(probs, labels[:, None], axis=1)
     before = (probs == mine) & (np.arange(probs.shape[1]) < labels[:, None])
-    return (((probs > mine) | before).sum(axis=1) < k).astype(np.float64)
+    return np.asarray(((probs > mine) | before).sum(axis=1) < k, dtype=np.float64)
 
 
 def top_k(labels: Labels, probs: Probs, k: int) -> float:

@@ -25,7 +25,8 @@ from handful.report.page import (
 )
 from handful.scores import SCORES
 from handful.study.protocol import QUICK_REPEATS
-from handful.study.result import CLAIM, Result, Versus
+from handful.study.result import CLAIM, Result
+from handful.study.versus import Versus
 
 
 def page_of(result: Result) -> Page:

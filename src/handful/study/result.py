@@ -131,7 +131,8 @@ class Result:
         probs, labels = self.probs(arm, repeats)
         out = {}
         for name, score in scores_for(len(self.class_names)).items():
-            values = [score.value(made["labels"], made["probs"]) for made in map(self.predictions(arm).get, repeats)]
+            found = (self.predictions(arm)[repeat] for repeat in repeats)
+            values = [score.value(one["labels"], one["probs"]) for one in found]
             if np.isfinite(values).all():
                 made = estimate_probs(probs, labels, score=name) if len(repeats) > 1 else None
                 out[name] = {**_mean_sd(values), "interval": bounds_of(made) if made else None, "values": values}
