@@ -8,28 +8,12 @@ The archive holds every distinct picture once and a `manifest.csv` with a row fo
 
 from __future__ import annotations
 
-import csv
-import io
 import sys
-import zipfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-
-def rebuild(archive: Path, output: Path) -> int:
-    """Write every published file and return how many there are; raises ValueError for a path out of the folder."""
-    with zipfile.ZipFile(archive) as pictures:
-        rows = list(csv.DictReader(io.StringIO(pictures.read("manifest.csv").decode())))
-        for row in rows:
-            path = PurePosixPath(row["path"])
-            if path.is_absolute() or ".." in path.parts:
-                raise ValueError(f"{archive}: manifest.csv names {path}, which is outside the set")
-            target = output / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(pictures.read(row["duplicate_of"] or row["path"]))
-    return len(rows)
-
+from handful.reproduce.inputs import rebuild_published_signs
 
 if __name__ == "__main__":
     if len(sys.argv) != 3:
         raise SystemExit(__doc__)
-    print(rebuild(Path(sys.argv[1]), Path(sys.argv[2])), "files")
+    print(rebuild_published_signs(Path(sys.argv[1]), Path(sys.argv[2])), "files")

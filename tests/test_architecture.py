@@ -16,7 +16,8 @@ ROOT = Path(handful.__file__).parent
 ROWS = (
     ("__main__",),
     ("cli", "show", "predict", "export", "submission", "onnx_file", "estimator", "synthesize"),
-    ("report", "reproduce"),
+    ("reproduce",),
+    ("report",),
     ("study",),
     ("generate", "classify"),
     ("measure",),
@@ -170,7 +171,8 @@ def test_flaws_are_named_where_they_are_guarded_or_made_and_nowhere_else() -> No
     }
     made = {"handful.study.protocol", "handful.study.plan", "handful.study.stages"}
     guarded = {"handful.classify.contract"}
-    assert users <= made | guarded | {"handful.study.result"}
+    studied = {name for name in users if room(name) == "reproduce"}
+    assert users - studied <= made | guarded | {"handful.study.result"}
     assert made | guarded <= users
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,6 +19,9 @@ from handful.data.files import shown
 from handful.report.facts import drawing_words
 from handful.report.look_lines import drift_lines, lines
 from handful.report.measure_lines import MARKS, faults, measure_lines, number
+from handful.reproduce.entry import Finished, Reproduction
+from handful.reproduce.rows import main_table
+from handful.reproduce.speed import minutes_here
 from handful.study.estimate import disk, why_open
 from handful.study.plan import Plan, minutes
 from handful.study.result import Result
@@ -62,6 +65,38 @@ def _console() -> Console:
     """A console wide enough for tables where the output goes to a file or a pipe."""
     console = Console()
     return console if console.is_terminal else Console(width=max(console.width, 160))
+
+
+def print_studies(entries: Sequence[Reproduction], workers: int) -> None:
+    """Print the published studies that can be run again: what, data, headline, and the minutes here."""
+    console, table = _console(), Table(box=None, header_style="bold")
+    for column in ("study", "", "what", "pictures", "published headline", "quick, here"):
+        table.add_column(column, overflow="fold")
+    for entry in entries:
+        minutes = f"{minutes_here(entry.minutes, workers):.0f} min"
+        table.add_row(entry.name, entry.code, escape(entry.what), entry.pictures.name, entry.headline, minutes)
+    console.print(table)
+
+
+def print_reproduced(finished: Finished) -> None:
+    """Print published numbers beside ours, why ours as published are inflated, and what was not run."""
+    console, made = _console(), main_table(finished)
+    shown_columns = [
+        place for place, name in enumerate(made.columns) if name not in ("scale", "stand-in", "inflated because")
+    ]
+    table = Table(box=None, header_style="bold")
+    for place in shown_columns:
+        table.add_column(made.columns[place], overflow="fold")
+    for row in made.rows:
+        table.add_row(*(escape(row[place]) for place in shown_columns))
+    console.print(table)
+    for (protocol, key), result in finished.results.items():
+        if protocol == "published" and result.inflated:
+            console.print(f"as published ({key}): {result.inflated}", markup=False, soft_wrap=True)
+    for one in finished.entry.stands_in:
+        console.print(f"stand-in: {one}", markup=False, soft_wrap=True)
+    if finished.scale.note:
+        console.print(f"every row of ours is {finished.scale.note}", markup=False, soft_wrap=True)
 
 
 def print_status(result: Result) -> None:

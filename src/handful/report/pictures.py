@@ -95,14 +95,14 @@ def pairs_of(result: Result) -> dict[str, Pairs]:
         images = get_images(result.store, result.store.record(key)["inputs"]["images"])
         candidates = get_candidates(result.store, key)
         sides = (candidates.pixels[[pair["candidate"] for pair in found]], images.pixels[[p["real"] for p in found]])
-        side = _side(images.pixels.shape[-1])
+        side = side_of(images.pixels.shape[-1])
         page = np.zeros(((side + GAP) * 2, (side + GAP) * len(found), 4), dtype=np.uint8)
         for (row, column), _ in np.ndenumerate(np.empty((2, len(found)))):
             top, left = row * (side + GAP), column * (side + GAP)
-            page[top : top + side, left : left + side] = _cell(sides[row][column], side)
+            page[top : top + side, left : left + side] = cell_of(sides[row][column], side)
         title = f"closest pairs: {shown(arm)}"
         alt = f"{title}: {len(found)} generated pictures, each above the training picture nearest to it"
-        made[f"arm{place}"] = Pairs(len(found), Sheet(title, _png(page), alt))
+        made[f"arm{place}"] = Pairs(len(found), Sheet(title, png_of(page), alt))
     return made
 
 
@@ -125,7 +125,7 @@ def chosen(counts: NDArray[np.int64]) -> list[int]:
 
 def sheet(images: LabeledImages, classes: list[int], seed: int) -> str:
     """Return a data URI of up to PER_CLASS pictures of each class, a row per class, clear where there are none."""
-    side = _side(images.pixels.shape[-1])
+    side = side_of(images.pixels.shape[-1])
     pitch = side + GAP
     page = np.zeros((pitch * len(classes), pitch * PER_CLASS, 4), dtype=np.uint8)
     for row, label in enumerate(classes):
@@ -133,11 +133,11 @@ def sheet(images: LabeledImages, classes: list[int], seed: int) -> str:
         stream = rng.numpy_rng(seed, "report", label)
         for column, place in enumerate(np.sort(stream.permutation(len(rows))[:PER_CLASS])):
             top, left = row * pitch, column * pitch
-            page[top : top + side, left : left + side] = _cell(images.pixels[rows[place]], side)
-    return _png(page)
+            page[top : top + side, left : left + side] = cell_of(images.pixels[rows[place]], side)
+    return png_of(page)
 
 
-def _png(page: NDArray[np.uint8]) -> str:
+def png_of(page: NDArray[np.uint8]) -> str:
     """Return uint8 [H, W, 4] as a data URI."""
     buffer = io.BytesIO()
     Image.fromarray(page, "RGBA").save(buffer, format="PNG", optimize=True)
@@ -159,7 +159,7 @@ def write_grids(
         if not len(made):
             continue
         above = real.of_class(label).pixels[:PER_CLASS]
-        side = _side(made.shape[-1])
+        side = side_of(made.shape[-1])
         rows = [*_in_rows(above), *_in_rows(made)]
         page = np.zeros(
             ((side + GAP) * len(rows) + (4 * GAP if len(above) else 0), (side + GAP) * PER_CLASS, 4), np.uint8
@@ -168,7 +168,7 @@ def write_grids(
             top = (side + GAP) * place + (4 * GAP if len(above) and place >= len(_in_rows(above)) else 0)
             for column, picture in enumerate(row):
                 left = (side + GAP) * column
-                page[top : top + side, left : left + side] = _cell(picture, side)
+                page[top : top + side, left : left + side] = cell_of(picture, side)
         Image.fromarray(page, "RGBA").save(folder / f"{folders[name]}.png", optimize=True)
 
 
@@ -176,11 +176,11 @@ def _in_rows(pictures: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
     return [pictures[start : start + PER_CLASS] for start in range(0, len(pictures), PER_CLASS)]
 
 
-def _side(size: int) -> int:
+def side_of(size: int) -> int:
     return min(LARGEST, size * max(1, math.ceil(SMALLEST / size)))
 
 
-def _cell(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+def cell_of(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     """Return uint8 [side, side, 4] of a picture uint8 [C, H, W]."""
     colours = np.ascontiguousarray(np.broadcast_to(picture, (3, *picture.shape[1:])).transpose(1, 2, 0))
     how = Image.Resampling.NEAREST if side >= picture.shape[-1] else Image.Resampling.LANCZOS

@@ -19,7 +19,7 @@ LABEL = 22  # letters of a name that a figure has room for
 # A drawing is made in these stand-ins, and each becomes a variable of the page's style sheet: light, dark and print.
 INK, MUTED, RULE, PAPER, ACCENT = "#010101", "#010102", "#010103", "#010104", "#010105"
 HELPS, HURTS, SAME, UNSURE, REAL, SYNTHETIC = "#010106", "#010107", "#010108", "#010109", "#01010a", "#01010b"
-ON_ACCENT, BAND = "#01010c", "#01010d"
+ON_ACCENT, BAND, FLAWED = "#01010c", "#01010d", "#01010e"
 VARIABLES = {
     INK: "ink",
     MUTED: "muted",
@@ -34,6 +34,7 @@ VARIABLES = {
     SYNTHETIC: "synthetic",
     ON_ACCENT: "on-accent",
     BAND: "band",
+    FLAWED: "flawed",
 }
 VERDICT_COLOURS = {"helps": HELPS, "hurts": HURTS, "no difference that matters": SAME, "cannot tell": UNSURE}
 

@@ -1,0 +1,90 @@
+"""The pages of a reproduced study: HTML that opens offline, Markdown for the documentation, a CSV of each table."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from markupsafe import Markup
+
+from handful.report.html import environment, write_report
+from handful.reproduce.entry import Finished, Section, Table
+from handful.reproduce.rows import main_table
+
+
+def write_pages(finished: Finished, folder: Path, docs: Path | None = None) -> Path:
+    """Write index.html, study.md, tables/*.csv and a report of every study, and return the path of index.html."""
+    sections = sections_of(finished)
+    reports = {}
+    for (protocol, key), result in finished.results.items():
+        reports[f"{protocol}: {key}"] = write_report(result, folder / "reports" / f"{protocol}-{key}.html")
+    for key, result in finished.extra.items():
+        reports[f"steps: {key}"] = write_report(result, folder / "reports" / f"{key}.html")
+    for table in (table for section in sections for table in section.tables):
+        write_csv(table, folder / "tables" / f"{table.name}.csv")
+    text = markdown(finished, sections)
+    (folder / "study.md").write_text(text, encoding="utf-8")
+    if docs is not None:
+        docs.mkdir(parents=True, exist_ok=True)
+        (docs / f"{finished.entry.name}.md").write_text(text, encoding="utf-8")
+    links = {label: path.relative_to(folder).as_posix() for label, path in reports.items()}
+    index = folder / "index.html"
+    template = environment().get_template("reproduced.html.j2")
+    page = template.render(finished=finished, entry=finished.entry, sections=sections, links=links, markup=Markup)
+    index.write_text(page, encoding="utf-8")
+    return index
+
+
+def sections_of(finished: Finished) -> tuple[Section, ...]:
+    """Return the table of numbers and what else the study shows."""
+    text = []
+    if finished.scale.note:
+        text.append(f"Every row of ours here is {finished.scale.note}.")
+    for (protocol, key), result in finished.results.items():
+        if protocol == "published" and result.inflated:
+            text.append(f"As published ({key}): {result.inflated}.")
+    text += [f"Stand-in: {one}." for one in finished.entry.stands_in]
+    text += [f"{arm}: {why}" for arm, why in finished.missing.items()]
+    numbers = Section("Numbers", tuple(text), (main_table(finished),))
+    return (numbers, *finished.entry.sections(finished))
+
+
+def write_csv(table: Table, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(table.columns)
+        writer.writerows(table.rows)
+
+
+def markdown(finished: Finished, sections: tuple[Section, ...]) -> str:
+    """Return the page of the documentation; every number of ours in it comes from the run."""
+    entry = finished.entry
+    command = f"handful reproduce {entry.name} --scale {finished.scale.name} --docs docs/studies"
+    lines = [f"# {entry.code}: {entry.what}", "", f"Written by `{command}`.", ""]
+    lines += ["## What it did and claimed", "", *(line for one in entry.did for line in (one, ""))]
+    lines += ["## What we found", ""]
+    for section in sections:
+        lines += [f"### {section.title}", "", *(line for one in section.text for line in (one, ""))]
+        for table in section.tables:
+            lines += [f"{table.caption}:", "", *_rows(table), ""]
+    lines += ["## The traps", "", *(f"- {one}" for one in entry.traps), ""]
+    lines += [
+        "## How to run it",
+        "",
+        f"    handful reproduce {entry.name} --scale quick             # minutes on two cores",
+        f"    handful reproduce {entry.name} --scale paper --dry-run   # the full plan, its time and disk",
+        f"    handful reproduce {entry.name} --scale paper",
+        "",
+        f"Pictures: {entry.pictures.name}, at `$HANDFUL_DATA/{entry.pictures.path}`. Pages, tables as CSV and a report "
+        f"of every study go to `reproduce/{entry.name}/`.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _rows(table: Table) -> list[str]:
+    def row(cells: tuple[str, ...]) -> str:
+        return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
+
+    return [row(table.columns), "|" + "---|" * len(table.columns), *(row(cells) for cells in table.rows)]

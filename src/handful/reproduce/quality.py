@@ -1,0 +1,119 @@
+"""What generated pictures are like, by class, in the studies' own measures where the weights are there."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handful.data.images import LabeledImages
+from handful.errors import DataError, WeightsError
+from handful.measure.extractors import extractor_of
+from handful.measure.frechet import frechet_distance
+from handful.measure.inception_score import inception_score_per_class
+from handful.measure.ssim import ssim_pairs
+from handful.report.pictures import Sheet
+from handful.reproduce.sheets import picture_sheet
+from handful.study.result import Result
+from handful.study.stored import get_images
+
+SHOWN = 6
+FID_LAYER = "inception/64"  # the only layer with fewer dimensions than these sets have pictures
+Quality = tuple[float | str | None, float | str | None, float | None, float | None]
+
+
+def sets_of(result: Result, arm: str) -> tuple[LabeledImages, LabeledImages] | None:
+    """Return the real training pictures and the synthetic ones of an arm's first repeat, in one view."""
+    keys = result.keys(arm, "synthetic")
+    if not keys:
+        return None
+    repeat = min(keys)
+    classifier = result.store.record(result.keys(arm, "classifier")[repeat])
+    split = result.store.arrays(classifier["inputs"]["split"])
+    real = get_images(result.store, classifier["inputs"]["images"]).take(split["train"])
+    return real, result.synthetic(arm, repeat)
+
+
+def quality_rows(result: Result, arm: str, device: str) -> list[tuple[str, Quality]]:
+    """Return (class, (IS, FID, mean SSIM over all pairs, kernel distance)) of every class.
+
+    The Inception score and the FID need Inception's weights and read what to put where without them; the kernel
+    distance is that of the study's own measures.
+    """
+    sets = sets_of(result, arm)
+    if sets is None:
+        return []
+    real, made = sets
+    kernel = {
+        row["class"]: row["value"]
+        for row in result.measures(arm)
+        if row["measure"] == "kernel" and row["moment"] == "after"
+    }
+    scores, fids = _by_inception(real, made, device)
+    rows: list[tuple[str, Quality]] = []
+    for label, name in enumerate(result.class_names):
+        mine, theirs = made.of_class(label), real.of_class(label)
+        if not len(mine) or not len(theirs):
+            continue
+        similar = _similar(mine.pixels, theirs.pixels)
+        measured = None if similar is None else float(similar.mean())
+        rows.append((name, (_of(scores, label), _of(fids, label), measured, kernel.get(name))))
+    return rows
+
+
+def _similar(mine: NDArray[np.uint8], theirs: NDArray[np.uint8]) -> NDArray[np.float64] | None:
+    try:
+        return ssim_pairs(np.asarray(mine[:100]), np.asarray(theirs))
+    except DataError:  # smaller than its window
+        return None
+
+
+def _of(found: dict[int, float] | str, label: int) -> float | str | None:
+    return found if isinstance(found, str) else found.get(label)
+
+
+def _by_inception(
+    real: LabeledImages, made: LabeledImages, device: str
+) -> tuple[dict[int, float] | str, dict[int, float] | str]:
+    """Inception scores and FIDs (64 features) by class; why there are none, where the weights are absent."""
+    try:
+        extractor, logits = extractor_of(FID_LAYER), extractor_of("inception/logits_unbiased")
+        features = [extractor.features(np.asarray(part.pixels), device) for part in (real, made)]
+        raised = logits.features(np.asarray(made.pixels), device).astype(np.float64)
+    except WeightsError as error:
+        return (f"not run: {error.faults[0]}",) * 2
+    raised = np.exp(raised - raised.max(axis=1, keepdims=True))
+    scores = inception_score_per_class(synthetic=raised / raised.sum(axis=1, keepdims=True), labels=made.labels)
+    fids = {}
+    for label in range(real.num_classes):
+        one, other = features[0][real.labels == label], features[1][made.labels == label]
+        try:
+            fids[label] = frechet_distance(real=one, synthetic=other)
+        except DataError:
+            continue
+    return scores, fids
+
+
+def best_and_worst(result: Result, arm: str, family: str) -> list[Sheet]:
+    """Return the best (left) and worst pictures of the best (top) and the worst class (bottom), by mean SSIM."""
+    sets = sets_of(result, arm)
+    if sets is None:
+        return []
+    real, made = sets
+    scores: dict[int, NDArray[np.float64]] = {}
+    for label in range(real.num_classes):
+        mine, theirs = made.of_class(label), real.of_class(label)
+        similar = _similar(mine.pixels, theirs.pixels) if len(mine) and len(theirs) else None
+        if similar is not None:
+            scores[label] = similar.mean(axis=1)
+    if not scores:
+        return []
+    ranked = sorted(scores, key=lambda label: -float(scores[label].mean()))
+    rows = []
+    for label in (ranked[0], ranked[-1]):
+        order = np.argsort(-scores[label], kind="stable")
+        pixels = np.asarray(made.of_class(label).pixels)
+        chosen = np.concatenate([order[:SHOWN], order[-SHOWN:]]) if len(order) >= 2 * SHOWN else order
+        rows.append(pixels[chosen])
+    names = [result.class_names[label] for label in (ranked[0], ranked[-1])]
+    title = f"{family}: best left, worst right; class {names[0]} (most similar) above class {names[1]} (least)"
+    return [picture_sheet(rows, title)]

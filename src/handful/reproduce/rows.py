@@ -1,0 +1,100 @@
+"""The one table of a reproduced study: published number, ours as published, our honest number and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from handful.reproduce.entry import Finished, Row, Table
+from handful.study.result import Result
+
+COLUMNS = (
+    "treatment",
+    "number",
+    "published",
+    "ours as published",
+    "inflated because",
+    "ours honest",
+    "95 %",
+    "verdict",
+    "scale",
+    "stand-in",
+)
+ABSENT = ""
+
+
+def main_table(finished: Finished) -> Table:
+    """Return a row per published number; where an arm was not run, why."""
+    rows = tuple(_cells(row, finished) for row in finished.entry.rows)
+    return Table("numbers", "Published numbers beside ours", COLUMNS, rows)
+
+
+def _cells(row: Row, finished: Finished) -> tuple[str, ...]:
+    head = (row.what, f"{row.number.replace('_', ' ')} on {row.on}", shown(row.published, row.number))
+    tail = (finished.scale.note or "paper", "; ".join(finished.entry.stands_in))
+    if row.arm in finished.missing:
+        return (*head, finished.missing[row.arm], ABSENT, ABSENT, ABSENT, ABSENT, *tail)
+    published = finished.results.get(("published", row.study))
+    honest = finished.results.get(("honest", row.study))
+    as_published = None if published is None else read(published, row.arm, row.number, row.on)
+    inflated = f"as published: {published.inflated}" if published is not None and published.inflated else ABSENT
+    value, interval, verdict = None, None, ABSENT
+    if honest is not None and row.arm in honest.arms:
+        value = read(honest, row.arm, row.number, "test")
+        interval = (honest.scores(row.arm).get(row.number) or {}).get("interval")
+        verdict = verdict_of(honest, row.arm)
+    return (
+        *head,
+        shown(as_published, row.number),
+        inflated if as_published is not None else ABSENT,
+        shown(value, row.number),
+        between(interval),
+        verdict,
+        *tail,
+    )
+
+
+def verdict_of(result: Result, arm: str) -> str:
+    """Return the verdict of an arm in words, with the difference and its interval."""
+    if arm == result.protocol.reference:
+        return "reference"
+    versus = result.versus.get(arm)
+    if versus is None:
+        return ABSENT
+    low, high = versus.estimate.interval
+    told = f"{100 * versus.estimate.value:+.1f} points, {100 * low:+.1f} to {100 * high:+.1f}"
+    return f"{versus.verdict or 'no verdict'} ({told}{'' if versus.verdict else '; ' + versus.reason})"
+
+
+def read(result: Result, arm: str, number: str, on: str) -> float | None:
+    """Return the mean of an arm's number over its repeats, None where there is none."""
+    if arm not in result.arms:
+        return None
+    if on == "validation":
+        made = result.validation(arm) if number == result.protocol.score else None
+    else:
+        made = result.scores(arm).get(number)
+    return None if made is None or made["mean"] is None else float(made["mean"])
+
+
+def values(result: Result, arm: str, number: str, on: str) -> list[float]:
+    """Return an arm's number in every repeat."""
+    made = result.validation(arm) if on == "validation" else result.scores(arm).get(number)
+    return [] if made is None else [float(value) for value in made["values"]]
+
+
+def shown(value: float | None, number: str = "") -> str:
+    """Return a number with the digits it deserves."""
+    return ABSENT if value is None else f"{value:.4f}" if number == "reconstruction_mse" else f"{value:.3f}"
+
+
+def between(interval: Sequence[float] | None) -> str:
+    return ABSENT if not interval else f"{interval[0]:.3f} to {interval[1]:.3f}"
+
+
+def table_of(name: str, caption: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """Return a table of anything; floats with three digits, None empty."""
+    made = tuple(
+        tuple(ABSENT if cell is None else f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row)
+        for row in rows
+    )
+    return Table(name, caption, tuple(columns), made)

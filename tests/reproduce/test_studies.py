@@ -1,0 +1,52 @@
+"""Every published study runs again at a tiny scale: its table, its page, its tables as files."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from handful.reproduce import page
+from handful.reproduce.entry import Finished
+from handful.reproduce.rows import COLUMNS
+from handful.reproduce.run import reproduce
+from handful.reproduce.scale import SCALES
+from handful.reproduce.table import STUDIES
+
+
+def again(name: str, folder: Path, *protocols: str) -> Finished:
+    given = protocols or ("published", "honest")
+    return reproduce(STUDIES[name], folder, SCALES["tiny"], given, engine="serial", docs=folder / "docs", say=list)
+
+
+@pytest.mark.parametrize("name", list(STUDIES))
+def test_each_study_runs_at_a_tiny_scale(
+    name: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "write_report", lambda result, path: path)  # the report has tests of its own
+    finished = again(name, tmp_path)
+    assert not [result.failed for result in (*finished.results.values(), *finished.extra.values()) if result.failed]
+    with (tmp_path / "tables" / "numbers.csv").open(encoding="utf-8") as file:
+        head, *rows = csv.reader(file)
+    assert tuple(head) == COLUMNS
+    assert len(rows) == len(STUDIES[name].rows)
+    by_column = [dict(zip(head, row, strict=True)) for row in rows]
+    for row in by_column:
+        if row["ours as published"].startswith("not run: "):
+            continue
+        assert row["ours as published"], row
+        assert row["inflated because"].startswith("as published: inflated because "), row
+        assert row["ours honest"], row
+        assert row["verdict"] == "reference" or "no verdict" in row["verdict"] or "mse" in row["number"], row
+        assert row["scale"] == "tiny: for tests"
+    text = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert 'src="http' not in text
+    assert 'href="http' not in text
+    assert "Traceback" not in text
+    text = (tmp_path / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    for part in ("What it did and claimed", "What we found", "The traps", "How to run it"):
+        assert f"## {part}" in text
+    for stand_in in STUDIES[name].stands_in:
+        assert all(stand_in in row["stand-in"] for row in by_column)
+        assert stand_in in text
