@@ -205,15 +205,12 @@ def resolve(study: Study, source: Source, splits: Sequence[Split] | None = None)
         splits=None if splits is None else tuple(split.digest for split in splits),
         measures=study.measures or default_extractor(),
     )
-<<<<<<< HEAD
     if protocol.score not in (sensible := scores_for(len(source.class_names))):
         raise ConfigError(
             f"score {protocol.score!r} is 1 whatever is predicted with {len(source.class_names)} classes; "
             f"give another ({', '.join(sensible)})"
         )
-=======
     resolved = resolved.changed(arms=with_controls(resolved))
->>>>>>> f395abf (A classifier inherits the encoder of an autoencoder, a VAE or of SimCLR, beside the same from random weights; any two arms are compared)
     for arm in arms:
         if arm.judged_by == "reconstruction" and not arm.generator.rebuilds:  # type: ignore[union-attr]  # checked by Arm
             raise ConfigError(f"arm {arm.name!r}: {arm.generator.kind!r} rebuilds nothing")  # type: ignore[union-attr]
