@@ -83,10 +83,10 @@ def test_the_published_files_come_back_with_their_copies(data: Path, tmp_path: P
 def test_an_arm_without_its_weights_is_left_out_with_what_to_put_where(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def start(self: V2, network: object) -> None:
+    def resolved(self: V2, size: int) -> V2:
         raise WeightsError("v2: put v2.pth in WEIGHTS")
 
-    monkeypatch.setattr(V2, "start", start)
+    monkeypatch.setattr(V2, "resolved", resolved)
     arms = [Arm("absent", classifier=CNN(network=V2())), Arm("there", classifier=CNN(network=Base()))]
     study = Study(str(data / SIGNS.path), arms=arms, protocol=Protocol(reference="absent"))
     missing = missing_weights(study, {})

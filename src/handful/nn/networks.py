@@ -9,7 +9,6 @@ from pydantic import BeforeValidator, SerializeAsAny
 
 from handful.config import choose, recipe_from
 from handful.nn.backbones import Backbone
-from handful.nn.encoders import Encoder
 from handful.nn.network import NetworkRecipe
 from handful.nn.small import V2, V3, Base
 from handful.nn.weights import BACKBONES
@@ -18,7 +17,6 @@ NETWORKS: dict[str, type[NetworkRecipe]] = {
     "base": Base,
     "v2": V2,
     "v3": V3,
-    "encoder": Encoder,
     **dict.fromkeys(BACKBONES, Backbone),
 }
 

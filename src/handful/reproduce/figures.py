@@ -80,11 +80,18 @@ def by_class(
 
 
 def scatter(
-    name: str, alt: str, points: NDArray[np.floating], labels: NDArray[np.int64], classes: Sequence[str]
+    name: str,
+    alt: str,
+    points: NDArray[np.floating],
+    labels: NDArray[np.int64],
+    classes: Sequence[str],
+    *,
+    title: str = "",
 ) -> str:
     """Points in the plane, every class with its number at the middle of its points."""
     with drawing(name, WIDE, 4.6, alt) as made:
         axes = made.figure.subplots()
+        axes.set_title(title)
         for label in range(len(classes)):
             mine = points[labels == label]
             if len(mine):

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from handful.compare import compare, judge
 from handful.reproduce.entry import Finished, Row, Table
+from handful.scores import SCORES
+from handful.study.protocol import QUICK_REPEATS
 from handful.study.result import Result
 
 COLUMNS = (
@@ -63,6 +66,25 @@ def verdict_of(result: Result, arm: str) -> str:
     low, high = versus.estimate.interval
     told = f"{100 * versus.estimate.value:+.1f} points, {100 * low:+.1f} to {100 * high:+.1f}"
     return f"{versus.verdict or 'no verdict'} ({told}{'' if versus.verdict else '; ' + versus.reason})"
+
+
+def pair_words(result: Result, arm: str, other: str) -> str:
+    """Return the paired difference of two arms in words, with its interval; empty where there is none."""
+    if arm not in result.arms or other not in result.arms or "split-per-arm" in result.protocol.flaws:
+        return ""
+    repeats = sorted(set(result.predictions(arm)) & set(result.predictions(other)))
+    if len(repeats) < 2:
+        return ""
+    (mine, labels), (theirs, _) = result.predicted(arm, repeats), result.predicted(other, repeats)
+    score, num = result.protocol.score, len(result.class_names)
+    made = compare(mine, theirs, labels, score=score, num_classes=num)
+    low, high = made.interval
+    told = f"{100 * made.value:+.1f} points of {SCORES[score].words}, {100 * low:+.1f} to {100 * high:+.1f}"
+    if result.protocol.all_flaws:
+        return f"{told}; no verdict, {result.inflated}."
+    if len(repeats) < QUICK_REPEATS:
+        return f"{told}; {len(repeats)} repeats give no verdict."
+    return f"{judge(made, margin=result.protocol.margin, num_repeats=len(repeats)).word} ({told})."
 
 
 def read(result: Result, arm: str, number: str, on: str) -> float | None:

@@ -51,15 +51,16 @@ class Scale:
             return self.repeats
         return published if protocol == "published" else max(5, published)
 
-    def view(self, size: int, **fields: Any) -> View:
-        """Return a view of the published size, or of this scale's if that is smaller."""
-        return View(size=size if self.side is None else min(size, self.side), **fields)
+    def view(self, size: int, least: int = 1, **fields: Any) -> View:
+        """Return a view of the published size, or of this scale's if that is smaller but not under `least`."""
+        return View(size=size if self.side is None else min(size, max(least, self.side)), **fields)
 
-    def training(self, *, epochs: int, **fields: Any) -> Training:
-        """Return a training of the published epochs, or of this scale's steps with two looks at validation."""
+    def training(self, *, epochs: int, cost: float = 1, **fields: Any) -> Training:
+        """Return a training of the published epochs, or of this scale's steps, fewer by `cost`, with four looks."""
         if self.steps is None:
             return Training(epochs=epochs, **fields)
-        return Training(**{**fields, "steps": self.steps, "eval_every": max(1, self.steps // 4)})
+        steps = max(1, round(self.steps / cost))
+        return Training(**{**fields, "steps": steps, "eval_every": max(1, steps // 4)})
 
     def added(self, published: int) -> int:
         """Return how many synthetic pictures a class gets where the study added `published`."""

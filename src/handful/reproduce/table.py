@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from handful.errors import ConfigError, unknown
-from handful.reproduce import signs_autoencoders, signs_diffusion
+from handful.reproduce import cifar_cnn, signs_autoencoders, signs_diffusion
 from handful.reproduce.entry import Reproduction
 
-STUDIES: dict[str, Reproduction] = {one.ENTRY.name: one.ENTRY for one in (signs_autoencoders, signs_diffusion)}
+STUDIES: dict[str, Reproduction] = {
+    one.ENTRY.name: one.ENTRY for one in (signs_autoencoders, signs_diffusion, cifar_cnn)
+}
 
 
 def reproduction(name: str) -> Reproduction:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from handful import rng
 from handful.classify.cnn import CNN
 from handful.errors import WeightsError
 from handful.study.arms import Arm
@@ -27,11 +26,10 @@ def _why_not(recipe: CNN, known: dict[str, str]) -> str:
     key = recipe.network.digest()
     if key not in known:
         known[key] = ""
-        with rng.forked():
-            try:
-                recipe.network.start(recipe.network.build(3, recipe.view.size, 2, None))
-            except WeightsError as error:
-                known[key] = f"not run: {'; '.join(error.faults)}"
+        try:
+            recipe.network.resolved(recipe.view.size)
+        except WeightsError as error:
+            known[key] = f"not run: {'; '.join(error.faults)}"
     return known[key]
 
 
