@@ -80,5 +80,15 @@ def stages(store: Path) -> dict[str, int]:
     """How many results of each stage a store has."""
     from handful.study.store import Store
 
-    names = ("images", "split", "generator", "synthetic", "classifier", "predictions", "reconstruction", "measures")
+    names = (
+        "images",
+        "split",
+        "generator",
+        "encoder",
+        "synthetic",
+        "classifier",
+        "predictions",
+        "reconstruction",
+        "measures",
+    )
     return {name: num for name in names if (num := len(list(Store(store).records(name))))}

@@ -509,6 +509,41 @@ def test_what_rebuilds_nothing_says_so(recipe, fitted, train):
         fitted(recipe).rebuild(train)
 
 
+# ---------------------------------------------------------------- encoders
+
+
+ENCODING = [
+    param for param in RECIPES if param.values[0].encodes and getattr(param.values[0], "scope", "") == "conditional"
+]
+
+
+@pytest.mark.parametrize("recipe", ENCODING)
+def test_it_gives_its_encoder_as_a_classifier_s_body(recipe, generator, test_pictures):
+    """The weights fit the network it names, and give what its own network makes before the class is told."""
+    with torch.random.fork_rng(devices=[]):
+        network = recipe.encoder.build(1, 8, 4, None).eval()
+    network.body.load_state_dict(generator.encoder_weights())
+    with torch.inference_mode():
+        own = generator.networks[0][recipe.sampled[0]].down(test_pictures)
+        assert torch.equal(network.body(test_pictures), own)
+        assert network(test_pictures).shape == (5, 4)
+    assert not torch.equal(own, torch.zeros_like(own))
+
+
+@pytest.fixture
+def test_pictures(digits):
+    return torch.from_numpy(np.array(digits(60, (2, 1, 1, 1)).pixels)).float() / 255
+
+
+@pytest.mark.parametrize("recipe", [param for param in RECIPES if param not in ENCODING])
+def test_what_has_no_encoder_for_a_classifier_says_so(recipe, fitted):
+    said = "gives every class an encoder of its own" if recipe.encodes else "has no encoder"
+    with pytest.raises(ConfigError, match=said):
+        _ = recipe.encoder
+    with pytest.raises(ConfigError, match=said):
+        fitted(recipe).encoder_weights()
+
+
 # ---------------------------------------------------------------- what single families promise
 
 

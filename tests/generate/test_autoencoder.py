@@ -12,7 +12,8 @@ from handful.data.images import LabeledImages
 from handful.errors import ConfigError, DataError
 from handful.generate.autoencoder import Autoencoder
 from handful.generate.autoencoder_networks import S4Autoencoder, mask_shapes
-from handful.generate.halving import Doubling, Halving, sides
+from handful.generate.halving import Doubling
+from handful.nn.encoders import Halving, sides
 from handful.nn.train import Training, one_thread
 
 
@@ -50,8 +51,11 @@ def drawn(recipe, channels, size, num_classes=0, seed=0):
 def test_s4_has_the_published_maps_and_these_filters_reach_them():
     network = drawn(Autoencoder.preset("s4"), 1, 28)["autoencoder"]
     maps = {}
+    where = {"first": "down.blocks.0.conv", "second": "down.blocks.1.conv", "code": "down.code"}
     for name in ("first", "second", "code", "expand", "third", "fourth"):
-        getattr(network, name).register_forward_hook(lambda _, __, out, name=name: maps.update({name: out.shape[1:]}))
+        network.get_submodule(where.get(name, name)).register_forward_hook(
+            lambda _, __, out, name=name: maps.update({name: out.shape[1:]})
+        )
     made = network(torch.rand(3, 1, 28, 28), torch.zeros(3, dtype=torch.int64))
     assert made.shape == (3, 1, 28, 28)
     assert {name: tuple(shape) for name, shape in maps.items()} == {
@@ -109,7 +113,7 @@ def test_s0_is_a_deeper_denoising_autoencoder_trained_per_class_with_sgd():
 def test_doubling_undoes_the_sides_of_halving(size, depth):
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         down, up = Halving(3, size, width=2, depth=depth), Doubling(3, size, width=2, depth=depth)
-        flat = down(torch.zeros(2, 3, size, size))
+        flat = down(torch.zeros(2, 3, size, size)).flatten(1)
         assert flat.shape == (2, np.prod(down.map))
         assert down.map == up.map
         assert down.map[1] == sides(size, depth)[-1] >= 2
@@ -126,7 +130,7 @@ def test_masks_fit_the_maps_and_thin_them_out_in_training_alone(network, size):
         assert torch.equal(net(images, labels, masks), net(images, labels))
         net.train()
         nothing = net(images, labels, masks, part="encode")
-        assert torch.equal(nothing, F.relu(net.code.bias).expand_as(nothing) if network == "s4" else 0 * nothing)
+        assert torch.equal(nothing, F.relu(net.down.code.bias).expand_as(nothing) if network == "s4" else 0 * nothing)
 
 
 def test_a_network_told_the_class_heeds_it_and_another_does_not():

@@ -26,6 +26,7 @@ from handful.data.draws import Draws
 from handful.data.images import LabeledImages
 from handful.errors import DataError, StoreError
 from handful.nn.batches import Batch, Batches
+from handful.nn.inherited import Inherited
 from handful.nn.network import Network, Start, pooled
 from handful.nn.networks import AnyNetwork
 from handful.nn.train import How, train_networks
@@ -59,13 +60,14 @@ class CNN(ClassifierRecipe):
         seed: int,
         order_seed: int | None = None,
         flaws: Collection[str] = (),
+        encoder: Inherited | None = None,
         how: How | None = None,
     ) -> CNNClassifier:
-        check_parts(self, train, val, flaws)
+        check_parts(self, train, val, flaws, encoder)
         how = how or How()
         order_seed = seed if order_seed is None else order_seed
         channels = train.pixels.shape[1]
-        module, start = started(self, train, seed)
+        module, start = started(self, train, seed, encoder)
         module = module.to(how.device)
         pixels, labels = _on_device(train, how.device)
         balance = balance_of(self.balance)
@@ -107,18 +109,20 @@ class CNN(ClassifierRecipe):
             groups={"classifier": self.tuning.groups(module.network, module)},
             how=how,
         )
-        seen_by = frozenset(contents)
+        told = history.to_json()
+        if encoder is not None:
+            told["pretraining"], contents = encoder.history, contents | encoder.seen
         return CNNClassifier(
-            self, train.class_names, channels, seen_by, history.to_json(), module.cpu(), start.to_json()
+            self, train.class_names, channels, frozenset(contents), told, module.cpu(), start.to_json()
         )
 
 
-def started(recipe: CNN, train: LabeledImages, seed: int) -> tuple[Normalised, Start]:
+def started(recipe: CNN, train: LabeledImages, seed: int, encoder: Inherited | None = None) -> tuple[Normalised, Start]:
     """Return the network of a recipe as its training starts, and where its weights came from."""
     channels, size = train.pixels.shape[1], train.pixels.shape[2]
     with rng.forked(rng.derive(seed, "init")):
         network = recipe.network.build(channels, size, train.num_classes, recipe.dropout)
-        start = recipe.network.start(network)
+        start = recipe.network.start(network) if encoder is None else encoder.put_into(network)
     if start.mean is None or start.std is None:
         mean, std = channel_stats(train.pixels)
     else:

@@ -19,6 +19,7 @@ from handful.data.images import LabeledImages, View, require_real, require_unsee
 from handful.data.mix import Mix
 from handful.data.unlabeled import pictures_of
 from handful.errors import DataError
+from handful.nn.inherited import Inherited
 from handful.nn.train import How, Training
 
 LEAKS = frozenset({"copies-across-parts", "synthetic-in-val"})
@@ -62,6 +63,7 @@ class ClassifierRecipe(Recipe, ABC):
         seed: int,
         order_seed: int | None = None,
         flaws: Collection[str] = (),
+        encoder: Inherited | None = None,
         how: How | None = None,
     ) -> Classifier:
         """Return a classifier fitted to `train`; `val` chooses its weights and nothing else.
@@ -72,10 +74,11 @@ class ClassifierRecipe(Recipe, ABC):
             seed: initialisation; also the order unless `order_seed` is given.
             order_seed: order of the pictures, their augmentation and dropout.
             flaws: flaws of a published protocol that lift the guard on `val`.
+            encoder: weights that the body of its network starts from; None: what its network starts from.
             how: device, checkpoint, progress.
 
         Raises:
-            LeakError: a validation picture is synthetic or also in training.
+            LeakError: a validation picture is synthetic or also in training, or the encoder was fitted to it.
             DataError: no training pictures, no validation where the recipe needs it, or pictures of another view.
         """
 
@@ -136,7 +139,11 @@ class Classifier(ABC):
 
 
 def check_parts(
-    recipe: ClassifierRecipe, train: LabeledImages, val: LabeledImages | None, flaws: Collection[str]
+    recipe: ClassifierRecipe,
+    train: LabeledImages,
+    val: LabeledImages | None,
+    flaws: Collection[str],
+    encoder: Inherited | None = None,
 ) -> None:
     """Raise where these parts must not be fitted on: empty, of another view, or validation that leaks."""
     if len(train) == 0:
@@ -164,6 +171,8 @@ def check_parts(
         require_real(val, "validation")
     if not LEAKS & set(flaws):
         require_unseen(val, frozenset(train.origin.content.tolist()), "validation")
+        if encoder is not None:
+            require_unseen(val, encoder.trained, "validation")
 
 
 def evaluate(

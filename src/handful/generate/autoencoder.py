@@ -16,6 +16,7 @@ from handful import rng
 from handful.data.images import LabeledImages
 from handful.generate.autoencoder_networks import ConvAutoencoder, S4Autoencoder, mask_shapes
 from handful.generate.neural import LossFn, Memory, Nets, NeuralRecipe, Noise
+from handful.nn.encoders import Encoder
 from handful.nn.train import Training
 
 SHAPES = {"conv": {"width": 32, "depth": 3}, "s4": {"width": 16, "depth": 2}}
@@ -56,6 +57,7 @@ class Autoencoder(NeuralRecipe):
 
     kind: Literal["autoencoder"] = "autoencoder"
     rebuilds: ClassVar[bool] = True
+    encodes: ClassVar[bool] = True
     sampled: ClassVar[tuple[str, ...]] = ("autoencoder",)
     network: Literal["conv", "s4"] = "conv"
     latent: Annotated[int, Field(ge=1)] = 32
@@ -99,6 +101,19 @@ class Autoencoder(NeuralRecipe):
         """Width and depth with their defaults filled in."""
         given = {"width": self.width, "depth": self.depth}
         return {name: SHAPES[self.network][name] if value is None else value for name, value in given.items()}
+
+    def describe(self) -> dict[str, Any]:
+        described = super().describe()
+        return described if self.network == "conv" else {**described, "version": 2}  # its weights have new names
+
+    @property
+    def encoder(self) -> Encoder:
+        """The convolutions, before the class is told; of S4's network, which never is, also the linear code."""
+        self.one_encoder()
+        width = self.form["width"]
+        if self.network == "s4":
+            return Encoder(family="s4", latent=self.latent, width=width, dropout=self.dropout)
+        return Encoder(family="conv", depth=self.form["depth"], width=width, dropout=self.dropout)
 
     def networks(self, channels: int, size: int, num_classes: int) -> dict[str, nn.Module]:
         if self.network == "s4":

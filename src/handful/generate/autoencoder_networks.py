@@ -11,12 +11,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from handful.errors import DataError
-from handful.generate.halving import Doubling, Halving, sides, start_as_he, widths, with_class
+from handful.generate.halving import Doubling, start_as_he, with_class
+from handful.nn.encoders import S4_MAP, S4_SIZE, Halving, S4Encoder, sides, widths
 
 Part = Literal["both", "encode", "decode"]
-S4_SIZE = 28
-S4_MAP = (32, 5, 5)
 
 
 class Coder(nn.Module, ABC):
@@ -65,7 +63,8 @@ class ConvAutoencoder(Coder):
         start_as_he(self)
 
     def encode(self, images: torch.Tensor, labels: torch.Tensor, masks: Sequence[torch.Tensor]) -> torch.Tensor:
-        code: torch.Tensor = self.code(with_class(self.down(images, masks), labels, self.num_classes))
+        flat = self.down(images, masks).flatten(1)
+        code: torch.Tensor = self.code(with_class(flat, labels, self.num_classes))
         return code
 
     def decode(self, code: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -76,36 +75,22 @@ class ConvAutoencoder(Coder):
 class S4Autoencoder(Coder):
     """The autoencoder of S4 (Nieto 2023, figure 1) for 28 px grey pictures, never told the class.
 
-    28 - 26 - 13 - 11 - 5: two convolutions, each with ReLU, dropout and 2x2 max pooling, reach the published 32 x 5 x 5
-    where every one takes off 2 px, a filter of k px with padding (k - 3) / 2: here 3x3 without padding. Back, two
-    transposed convolutions of stride 2 with output padding 1 and no padding: (5 - 1) * 2 + 4 + 1 = 13 with a 4x4
-    filter, then (13 - 1) * 2 + 3 + 1 = 28 with a 3x3 one (3x3 and then 5x5 would reach 28 too, twice the same filter
-    never does). Not published, and chosen here: `width` filters in between, ReLU after every layer but the last, and
-    the sigmoid at the end.
+    `S4Encoder`, and back: two transposed convolutions of stride 2 with output padding 1 and no padding:
+    (5 - 1) * 2 + 4 + 1 = 13 with a 4x4 filter, then (13 - 1) * 2 + 3 + 1 = 28 with a 3x3 one (3x3 and then 5x5 would
+    reach 28 too, twice the same filter never does). Not published, and chosen here: `width` filters in between, ReLU
+    after every layer but the last, and the sigmoid at the end.
     """
 
     def __init__(self, channels: int, size: int, *, latent: int, width: int) -> None:
-        if (channels, size) != (1, S4_SIZE):
-            raise DataError(
-                f"the network 's4' takes grey pictures of {S4_SIZE} px, got {channels} channels of {size} px; give the "
-                "recipe view=View(size=28, channels=1), or use network='conv'"
-            )
         super().__init__()
-        self.first = nn.Conv2d(1, width, 3)
-        self.second = nn.Conv2d(width, S4_MAP[0], 3)
-        self.code = nn.Linear(math.prod(S4_MAP), latent)
+        self.down = S4Encoder(channels, size, latent=latent, width=width)
         self.expand = nn.Linear(latent, math.prod(S4_MAP))
         self.third = nn.ConvTranspose2d(S4_MAP[0], width, 4, stride=2, output_padding=1)
         self.fourth = nn.ConvTranspose2d(width, 1, 3, stride=2, output_padding=1)
 
     def encode(self, images: torch.Tensor, labels: torch.Tensor, masks: Sequence[torch.Tensor]) -> torch.Tensor:
-        maps = images
-        for place, layer in enumerate((self.first, self.second)):
-            maps = F.relu(layer(maps))
-            if self.training and masks:
-                maps = maps * masks[place]
-            maps = F.max_pool2d(maps, 2)
-        return F.relu(self.code(maps.flatten(1)))
+        code: torch.Tensor = self.down(images, masks)
+        return code
 
     def decode(self, code: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         maps = F.relu(self.expand(code)).view(-1, *S4_MAP)

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any, ClassVar, Self, final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic import model_validator
 
 from handful.config import Recipe, digest_of, recipe_from
 from handful.data.images import LabeledImages, Origin, View, require_real
 from handful.errors import ConfigError, DataError, unknown
+from handful.nn.encoders import Encoder
 from handful.nn.train import How
 
 CHUNK = 32
@@ -34,6 +36,7 @@ class GeneratorRecipe(Recipe, ABC):
     view: View | None = None
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     rebuilds: ClassVar[bool] = False  # whether its generators can rebuild a picture
+    encodes: ClassVar[bool] = False  # whether a classifier can inherit its encoder
 
     @classmethod
     def preset(cls, name: str, /, **fields: Any) -> Self:
@@ -55,6 +58,15 @@ class GeneratorRecipe(Recipe, ABC):
                 raise ConfigError(f"{kind} has no presets, got {name!r}")
             raise ConfigError(unknown(f"preset of {kind}", str(name), cls.presets))
         return {**cls.presets[name], **{field: value for field, value in given.items() if field != "from"}}
+
+    @property
+    def encoder(self) -> Encoder:
+        """The network of a classifier that inherits this family's encoder; families with `encodes` have it.
+
+        Raises:
+            ConfigError: this family has no encoder, or fits several where a classifier inherits one.
+        """
+        raise ConfigError(f"{self.kind!r} has no encoder that a classifier could inherit")
 
     @abstractmethod
     def fit(self, train: LabeledImages, val: LabeledImages | None, *, seed: int, how: How | None = None) -> Generator:
@@ -145,6 +157,14 @@ class Generator(ABC):
             DataError: this family rebuilds nothing.
         """
         raise DataError(f"{self.recipe.kind!r} rebuilds nothing")
+
+    def encoder_weights(self) -> dict[str, torch.Tensor]:
+        """Return the weights of the body of `recipe.encoder`, by name; families with `encodes` have it.
+
+        Raises:
+            ConfigError: as `recipe.encoder`.
+        """
+        raise ConfigError(f"{self.recipe.kind!r} has no encoder that a classifier could inherit")
 
     @abstractmethod
     def save(self, folder: Path) -> None:

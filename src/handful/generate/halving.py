@@ -1,57 +1,12 @@
-"""Stacks of convolutions that halve a picture again and again, and double it back to exactly its size."""
+"""The way back from what `handful.nn.encoders.Halving` makes: convolutions that double it to exactly its size."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from itertools import pairwise
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-LEAST = 2
-
-
-def sides(size: int, depth: int) -> tuple[int, ...]:
-    """Return the sides of the maps, from `size` down: halved (rounded up) `depth` times, but not under 2 px."""
-    out = [size]
-    while len(out) <= depth and out[-1] > LEAST:
-        out.append((out[-1] + 1) // 2)
-    return tuple(out)
-
-
-def widths(channels: int, width: int, halvings: int) -> tuple[int, ...]:
-    """Return the channels of the maps: those of the picture, then `width` doubled with every further halving."""
-    return (channels, *(width * 2**block for block in range(halvings)))
-
-
-class Halving(nn.Module):
-    """Blocks of a 3x3 convolution with stride 2, batch norm and ReLU.
-
-    Args:
-        channels, size: of the pictures, [B, channels, size, size].
-        width: filters of the first block; each further block has twice as many.
-        depth: number of blocks; fewer where the map would fall under 2 px.
-    """
-
-    def __init__(self, channels: int, size: int, *, width: int, depth: int) -> None:
-        super().__init__()
-        sizes = sides(size, depth)
-        filters = widths(channels, width, len(sizes) - 1)
-        self.map = (filters[-1], sizes[-1], sizes[-1])
-        self.blocks = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(before, after, 3, stride=2, padding=1), nn.BatchNorm2d(after), nn.ReLU())
-            for before, after in pairwise(filters)
-        )
-
-    def forward(self, images: torch.Tensor, masks: Sequence[torch.Tensor] = ()) -> torch.Tensor:
-        """Return features [B, C * S * S] for pictures; in training each block's map is multiplied by its mask."""
-        maps = images
-        for place, block in enumerate(self.blocks):
-            maps = block(maps)
-            if self.training and masks:
-                maps = maps * masks[place]
-        return maps.flatten(1)
+from handful.nn.encoders import sides, widths
 
 
 class Doubling(nn.Module):

@@ -105,6 +105,14 @@ class NeuralRecipe(GeneratorRecipe):
         """Return pictures float [B, C, H, W] in [0, 1], each through the model and back."""
         raise NotImplementedError
 
+    def one_encoder(self) -> None:
+        """Raise where networks of single classes are fitted: a classifier inherits one that saw every class."""
+        if self.scope != "conditional":
+            raise ConfigError(
+                f"scope {self.scope!r} gives every class an encoder of its own; a classifier inherits one that saw all "
+                "of them: scope='conditional'"
+            )
+
     def outside(self, means: Mapping[str, float], epoch: float) -> float:
         """Return how far the mean training losses lie outside the window that is kept; for `watch` = `window`.
 
@@ -269,6 +277,11 @@ class NeuralGenerator(Generator):
                     told = torch.from_numpy(labels[mine]).to(device)
                     pixels[mine] = as_pixels(self.recipe.rebuild_with(nets, inputs, told))
         return pixels
+
+    def encoder_weights(self) -> dict[str, torch.Tensor]:
+        _ = self.recipe.encoder  # raises where there is none, or several
+        module = self.networks[0][self.recipe.sampled[0]]
+        return {name: tensor.detach().cpu().clone() for name, tensor in module.down.state_dict().items()}  # type: ignore[union-attr]
 
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)

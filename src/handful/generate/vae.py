@@ -13,7 +13,8 @@ from torch.nn import functional as F
 from handful import rng
 from handful.data.images import View
 from handful.generate.neural import LossFn, Memory, Nets, NeuralRecipe, Noise
-from handful.generate.vae_networks import S1_BLOCKS, S1VAE, ConvVAE
+from handful.generate.vae_networks import S1VAE, ConvVAE
+from handful.nn.encoders import S1_BLOCKS, Encoder
 from handful.nn.train import Training
 
 _PUBLISHED: dict[str, Any] = {
@@ -50,6 +51,7 @@ class VAE(NeuralRecipe):
 
     kind: Literal["vae"] = "vae"
     rebuilds: ClassVar[bool] = True
+    encodes: ClassVar[bool] = True
     sampled: ClassVar[tuple[str, ...]] = ("vae",)
     network: Literal["conv", "s1-75", "s1-stride"] = "conv"
     latent: Annotated[int, Field(ge=1)] = 32
@@ -76,6 +78,17 @@ class VAE(NeuralRecipe):
         if self.network != "conv" and self.depth not in (None, S1_BLOCKS):
             raise ValueError(f"the network {self.network!r} has 6 layers, got depth={self.depth}; leave it out")
         return self
+
+    def describe(self) -> dict[str, Any]:
+        described = super().describe()
+        return described if self.network == "conv" else {**described, "version": 2}  # its weights have new names
+
+    @property
+    def encoder(self) -> Encoder:
+        """The convolutions, before the class is told."""
+        self.one_encoder()
+        depth = (3 if self.depth is None else self.depth) if self.network == "conv" else None
+        return Encoder(family=self.network, width=self.width, depth=depth)
 
     def networks(self, channels: int, size: int, num_classes: int) -> dict[str, nn.Module]:
         given = {"latent": self.latent, "width": self.width}

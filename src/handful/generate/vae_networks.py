@@ -9,12 +9,11 @@ from typing import Any, Literal
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
-from handful.errors import DataError
-from handful.generate.halving import Doubling, Halving, with_class
+from handful.generate.halving import Doubling, with_class
+from handful.nn.encoders import S1_BLOCKS, S1_SLOPE, Halving, S1Encoder, widths
 
-S1_SIZE, S1_WIDER, S1_HIDDEN, S1_BLOCKS, S1_SLOPE = 64, 75, 1024, 6, 0.02
+S1_HIDDEN = 1024
 
 
 class Variational(nn.Module, ABC):
@@ -60,7 +59,7 @@ class ConvVAE(Variational):
         self.up = Doubling(channels, size, width=width, depth=depth)
 
     def encode(self, images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return _normal(self.code(with_class(self.down(images), labels, self.num_classes)))
+        return _normal(self.code(with_class(self.down(images).flatten(1), labels, self.num_classes)))
 
     def decode(self, code: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = self.up(self.expand(with_class(code, labels, self.num_classes)))
@@ -88,34 +87,23 @@ class S1VAE(Variational):
     """
 
     def __init__(self, channels: int, size: int, num_classes: int, *, latent: int, width: int, wider: bool) -> None:
-        if size != S1_SIZE:
-            raise DataError(
-                f"S1's network is for pictures of {S1_SIZE} px, got {size} px; give the recipe view=View(size=64), or "
-                "use network='conv', which takes any size"
-            )
         super().__init__(num_classes)
-        self.wider = wider
-        filters = (channels, *(width * 2**block for block in range(S1_BLOCKS)))
-        self.map = (filters[-1], 2, 2)
+        filters = widths(channels, width, S1_BLOCKS)
+        self.down = S1Encoder(channels, size, width=width, wider=wider)
+        self.map = self.down.map
         flat = math.prod(self.map)
-        down: list[nn.Module] = []
-        for place, (before, after) in enumerate(pairwise(filters)):
-            stride = 1 if place == 0 and not wider else 2
-            down += [nn.Conv2d(before, after, 3, stride, 1), nn.LeakyReLU(S1_SLOPE), nn.BatchNorm2d(after)]
         up: list[nn.Module] = []
         for before, after in pairwise(reversed(filters[1:])):
             up += [nn.ConvTranspose2d(before, after, 3, 2, 1, output_padding=1)]
             up += [nn.LeakyReLU(S1_SLOPE), nn.BatchNorm2d(after)]
-        self.down = nn.Sequential(*down, nn.Flatten())
         self.hidden = nn.Sequential(nn.Linear(flat + num_classes, S1_HIDDEN), nn.SELU(), nn.BatchNorm1d(S1_HIDDEN))
         self.code = nn.Linear(S1_HIDDEN, 2 * latent)
         self.expand = nn.Sequential(nn.Linear(latent + num_classes, flat), nn.SELU())
         self.up = nn.Sequential(*up, nn.ConvTranspose2d(filters[1], channels, 3, 1, 1))
 
     def encode(self, images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        if self.wider:
-            images = F.interpolate(images, size=(S1_WIDER, S1_WIDER), mode="bilinear", align_corners=False)
-        return _normal(self.code(self.hidden(with_class(self.down(images), labels, self.num_classes))))
+        flat = self.down(images).flatten(1)
+        return _normal(self.code(self.hidden(with_class(flat, labels, self.num_classes))))
 
     def decode(self, code: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = self.up(self.expand(with_class(code, labels, self.num_classes)).view(-1, *self.map))

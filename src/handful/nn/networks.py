@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, SerializeAsAny
 
 from handful.config import choose, recipe_from
 from handful.nn.backbones import Backbone
+from handful.nn.encoders import Encoder
 from handful.nn.network import NetworkRecipe
 from handful.nn.small import V2, V3, Base
 from handful.nn.weights import BACKBONES
@@ -17,6 +18,7 @@ NETWORKS: dict[str, type[NetworkRecipe]] = {
     "base": Base,
     "v2": V2,
     "v3": V3,
+    "encoder": Encoder,
     **dict.fromkeys(BACKBONES, Backbone),
 }
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
 from handful.classify.contract import ClassifierRecipe
+from handful.classify.pretrain import SimCLR
 from handful.classify.table import CLASSIFIERS
 from handful.config import Recipe, choose, recipe_from
 from handful.data.augment import Augmentation
@@ -26,6 +27,19 @@ AnyClassifier = Annotated[
 AnyGenerator = Annotated[
     GeneratorRecipe, BeforeValidator(lambda given: choose(GENERATORS, given, "generator")), SerializeAsAny()
 ]
+Pretraining = GeneratorRecipe | SimCLR
+PRETRAININGS: dict[str, type[Pretraining]] = {
+    **{kind: family for kind, family in GENERATORS.items() if family.encodes},
+    "simclr": SimCLR,
+}
+
+
+def _read_pretraining(given: Any) -> Pretraining:
+    made: Pretraining = choose(PRETRAININGS, given, "pretraining")
+    return made
+
+
+AnyPretraining = Annotated[Pretraining, BeforeValidator(_read_pretraining), SerializeAsAny()]
 AnySelection = Annotated[
     Selection, BeforeValidator(lambda given: choose(SELECTORS, given, "selection")), SerializeAsAny()
 ]
@@ -55,6 +69,12 @@ class Arm(Recipe):
         enlarge: this many augmented copies of every real training picture, made once.
         enlarge_synthetic: with `enlarge`, also of every synthetic picture.
         real: False trains on the synthetic pictures alone; by default as many of each class as it has real ones.
+        pretrain: the classifier starts from the encoder of a generator fitted to the same training part: `autoencoder`,
+            `vae`, or a recipe of one, whose encoder then is the classifier's network (see `handful.nn.encoders`). Or
+            from its own network after contrastive training without labels: `simclr`, or a `SimCLR`.
+        control: with `pretrain`, an arm `NAME random-encoder` is added: the same classifier from random weights (after
+            `simclr`, from what its network starts with); not where an arm of the study is that already.
+        dropout: one rate for all dropout layers of the classifier; with `pretrain`, after inheriting.
         classifier: a classifier of its own instead of the study's.
         judged_by: `classifier`, or `reconstruction` for an arm without one: the mean squared error with which its
             generator rebuilds the test pictures.
@@ -74,6 +94,9 @@ class Arm(Recipe):
     enlarge: Count | None = None
     enlarge_synthetic: bool = False
     real: bool = True
+    pretrain: AnyPretraining | None = None
+    control: bool = True
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
     classifier: AnyClassifier | None = None
     judged_by: Literal["classifier", "reconstruction"] = "classifier"
 
@@ -108,6 +131,15 @@ class Arm(Recipe):
             faults.append("enlarge copies real pictures, and real=False leaves none; give enlarge_synthetic=True")
         if not self.real and self.cap is not None and not rules:
             faults.append("cap limits real pictures, and real=False leaves none")
+        if self.pretrain is None and not self.control:
+            faults.append("control=False leaves the random encoder out, and there is no pretrain")
+        if self.judged_by == "reconstruction" and (self.pretrain is not None or self.dropout is not None):
+            faults.append("judged_by='reconstruction' has no classifier; leave pretrain and dropout out")
+        if isinstance(self.pretrain, GeneratorRecipe):
+            try:
+                _ = self.pretrain.encoder
+            except ConfigError as error:
+                faults += [f"pretrain: {fault}" for fault in error.faults]
         if faults:
             raise ConfigError(*(f"arm {self.name!r}: {fault}" for fault in faults))
         return self
@@ -124,6 +156,11 @@ class Arm(Recipe):
         if not self.real and self.fill_to is None and self.fill_level is None:
             return {"replace": 1}
         return {"fill_to": self.fill_to or "largest"} if self.fill_level is None else {"fill_level": self.fill_level}
+
+    @property
+    def control_name(self) -> str:
+        """What the arm is called that starts from random weights where this one is pre-trained."""
+        return f"{self.name} random-encoder"
 
     @property
     def copies(self) -> bool:
@@ -177,6 +214,9 @@ ARMS: dict[str, Arm] = {
             for kind in GENERATORS
             if kind not in ("interpolate", "vae")
         ),
+        Arm("autoencoder-encoder", pretrain="autoencoder"),
+        Arm("vae-encoder", pretrain="vae"),
+        Arm("simclr", pretrain="simclr"),
     )
 }
 DEFAULT_ARMS = ("baseline", "class-weights", "oversample", "augment", "interpolate", "vae")

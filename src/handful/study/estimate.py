@@ -33,6 +33,8 @@ def recipe_of(plan: Plan, arm: str, job: Job) -> Any:
     if job.stage == "classifier":
         recipe = plan.study.classifier_of(plan.study.arm(arm))
         return recipe if recipe.describe() == job.spec["recipe"] else plan.study.judge
+    if job.role == "pretraining":
+        return plan.study.pretraining_of(plan.study.arm(arm))
     return plan.study.generator_of(plan.study.arm(arm)) if job.stage == "generator" else None
 
 

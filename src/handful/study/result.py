@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,6 +18,7 @@ from handful.config import recipe_from
 from handful.errors import StoreError, unknown
 from handful.influence import PER_CLASS, ClassEstimate, compare_probs, estimate_classes, estimate_probs, predicted_of
 from handful.scores import SCORES, confusion, scores_for
+from handful.study.inheriting import control_among
 from handful.study.measure_rows import audit_rows, change_rows, mean_rows
 from handful.study.measured import MEASURES, get_measures
 from handful.study.predicts import predictors
@@ -25,7 +27,7 @@ from handful.study.stages import fitted_parts
 from handful.study.store import Store
 from handful.study.stored import get_images, get_synthetic
 from handful.study.study import ResolvedStudy
-from handful.study.versus import Versus, bounds_of, sentence, would_tell
+from handful.study.versus import Versus, bounds_of, sentence, versus_json, would_tell
 
 CLAIM = "on this training pool, for new pictures and new training runs"
 
@@ -188,25 +190,64 @@ class Result:
     @cached_property
     def versus(self) -> dict[str, Versus]:
         """Each arm against the reference, where both have predictions in common repeats."""
-        reference, score = self.protocol.reference, self.protocol.score
+        reference = self.protocol.reference
         if "split-per-arm" in self.protocol.flaws or not self.predictions(reference):
             return {}
         others = [arm.name for arm in self.study.arms if arm.name != reference and arm.judged_by == "classifier"]
         level = simultaneous_level(max(1, len(others)))
-        estimates: dict[str, tuple[Estimate, int]] = {}
-        for arm in others:
-            repeats = sorted(set(self.predictions(arm)) & set(self.predictions(reference)))
-            if len(repeats) > 1:
-                (mine, labels), (base, _) = self.probs(arm, repeats), self.probs(reference, repeats)
-                made = compare_probs(mine, base, labels, score=score, level=level)
-                if np.isfinite(made.value):
-                    estimates[arm] = made, len(repeats)
+        found = {arm: self._paired(arm, reference, level) for arm in others}
+        estimates = {arm: paired for arm, paired in found.items() if paired is not None}
         adjusted = holm([estimates[arm][0].p_value if arm in estimates else None for arm in others])
         p_adjusted = dict(zip(others, adjusted, strict=True))
         return {arm: self._versus(made, num, p_adjusted[arm]) for arm, (made, num) in estimates.items()}
 
-    def _versus(self, made: Estimate, num_repeats: int, p_adjusted: float | None) -> Versus:
-        reference, margin = self.protocol.reference, self.protocol.margin
+    def compare(self, arm: str, reference: str, *, level: float = 0.95) -> Versus:
+        """Return one arm against another, any two of them, from the repeats that both have finished.
+
+        The level is that of this one comparison: whoever looks at several widens it for them
+        (`handful.compare.simultaneous_level`). There is no adjusted p-value.
+
+        Raises:
+            StoreError: an unknown arm, one that is not judged by a classifier, or fewer than two repeats in common.
+        """
+        if "split-per-arm" in self.protocol.flaws:
+            raise StoreError("every arm has a split of its own (flaw split-per-arm): nothing is paired")
+        for name in (arm, reference):
+            if not self.predictions(name):
+                raise StoreError(f"arm {name!r} has no predictions to compare")
+        paired = self._paired(arm, reference, level)
+        if paired is None:
+            raise StoreError(f"{arm!r} and {reference!r} have no two finished repeats in common whose score is defined")
+        return self._versus(*paired, None, reference)
+
+    def _paired(self, arm: str, reference: str, level: float) -> tuple[Estimate, int] | None:
+        """The paired difference of two arms, and in how many repeats; None with fewer than two, or undefined."""
+        repeats = sorted(set(self.predictions(arm)) & set(self.predictions(reference)))
+        if len(repeats) < 2:
+            return None
+        (mine, labels), (base, _) = self.probs(arm, repeats), self.probs(reference, repeats)
+        made = compare_probs(mine, base, labels, score=self.protocol.score, level=level)
+        return (made, len(repeats)) if np.isfinite(made.value) else None
+
+    @cached_property
+    def pretraining(self) -> dict[str, Versus]:
+        """Each pre-trained arm against the same from random weights, as far as both are finished.
+
+        The level is simultaneous over these comparisons alone: they answer what the pre-training did, beside the
+        question that `versus` answers.
+        """
+        controls = {arm.name: control_among(self.study, arm) for arm in self.study.arms if arm.pretrain is not None}
+        level, made = simultaneous_level(max(1, len(controls))), {}
+        for arm, control in controls.items():
+            if control is not None:
+                with suppress(StoreError):
+                    made[arm] = self.compare(arm, control.name, level=level)
+        return made
+
+    def _versus(
+        self, made: Estimate, num_repeats: int, p_adjusted: float | None, reference: str | None = None
+    ) -> Versus:
+        reference, margin = reference or self.protocol.reference, self.protocol.margin
         if self.protocol.all_flaws:
             return Versus(reference, made, p_adjusted, None, self.inflated)
         if num_repeats < QUICK_REPEATS:
@@ -309,11 +350,13 @@ class Result:
         """Return steps and pictures seen by one classifier (means over repeats), and the seconds of all its jobs."""
         records = [self.store.record(key)["result"] for key in self.keys(arm, "classifier").values()]
         generators = [self.store.record(key)["result"] for key in self.keys(arm, "generator").values()]
+        before = [self.store.record(key)["result"] for key in self.keys(arm, "pretraining").values()]
         stages = {stage for (name, _), keys in self._chains.items() if name == arm for stage in keys}
         return {
             "steps": float(np.mean([made["steps"] for made in records])) if records else 0.0,
             "pictures_seen": float(np.mean([made["pictures_seen"] for made in records])) if records else 0.0,
             "generator_steps": float(np.mean([made["steps"] for made in generators])) if generators else 0.0,
+            "pretraining_steps": float(np.mean([made["steps"] for made in before])) if before else 0.0,
             "seconds": sum(self.store.seconds(key) for stage in stages for key in self.keys(arm, stage).values()),
             "train": records[0]["train"] if records else [],
         }
@@ -433,6 +476,11 @@ class Result:
         ]
         if not lines:
             return "No verdict: nothing to compare yet." if len(self.arms) > 1 else "No verdict: one arm only."
+        lines += [
+            sentence(f"pre-training ({arm} against {versus.reference})", versus, self.protocol.score)
+            for arm, versus in self.pretraining.items()
+            if versus.reference != self.protocol.reference
+        ]
         return "\n".join([*lines, f"This holds {CLAIM}."])
 
     def to_json(self) -> dict[str, Any]:
@@ -447,6 +495,7 @@ class Result:
             "classes": self.classes,
             "arms": [self._arm_json(arm) for arm in self.arms],
             "predicts": self.predicts(),
+            "pretraining": {arm: versus_json(versus) for arm, versus in self.pretraining.items()},
             "failed": self.failed,
             "verdict": self.verdict,
             "inflated": self.inflated or None,
@@ -459,18 +508,7 @@ class Result:
             "scores": self.scores(arm),
             "validation": self.validation(arm),
             "per_class": self.per_class(arm),
-            "versus_reference": None
-            if versus is None
-            else {
-                "reference": versus.reference,
-                "difference": versus.estimate.value,
-                "interval": bounds_of(versus.estimate),
-                "level": versus.estimate.level,
-                "p_value": versus.estimate.p_value,
-                "p_adjusted": versus.p_adjusted,
-                "verdict": versus.verdict,
-                "reason": versus.reason,
-            },
+            "versus_reference": None if versus is None else versus_json(versus),
             **self.costs(arm),
             "drawing": self.drawing(arm),
             "measures": self.measures(arm),

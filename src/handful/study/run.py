@@ -126,7 +126,7 @@ def page_of(plan: Plan) -> dict[str, Any]:
         ],
         "jobs": [{"key": job.key, **job.to_json()} for job in plan.jobs],
         "chains": [
-            {"arm": arm, "repeat": repeat, "keys": {job.stage: job.key for job in jobs}}
+            {"arm": arm, "repeat": repeat, "keys": {job.role or job.stage: job.key for job in jobs}}
             for (arm, repeat), jobs in plan.jobs_by_arm().items()
         ],
     }

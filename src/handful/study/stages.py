@@ -4,6 +4,8 @@
                           │             └────────────────────> measures
                           └──────────────────────────────────> reconstruction
 
+    images, split ──> generator or encoder ──> classifier, whose network starts from its weights
+
 Where a selection asks for class probabilities, `synthetic` also reads a classifier: the study's own, fitted to the real
 training part alone, which is that of the baseline.
 
@@ -32,6 +34,7 @@ import handful
 from handful import rng
 from handful.classify.cnn import CNNClassifier
 from handful.classify.contract import ClassifierRecipe, evaluate
+from handful.classify.pretrain import SimCLR, load_pretrained
 from handful.classify.table import CLASSIFIERS, load_classifier
 from handful.config import choose, digest_of
 from handful.data.augment import Augmentation, augmented_copies
@@ -43,6 +46,7 @@ from handful.generate.draw import draw
 from handful.generate.select import GATES, SELECTORS
 from handful.generate.selection import Selection
 from handful.generate.table import GENERATORS, load_generator
+from handful.nn.inherited import Inherited
 from handful.nn.train import How, one_thread
 from handful.study.arms import Arm
 from handful.study.measured import measure_synthetic
@@ -60,6 +64,7 @@ class Job:
         spec: what is computed, JSON values.
         inputs: keys of the results it reads, by role.
         arm, repeat: for whom it was first needed; no part of its key.
+        role: what it is to the arm where its stage does not say so, as for `pretraining`; no part of its key.
     """
 
     stage: str
@@ -67,13 +72,14 @@ class Job:
     inputs: dict[str, str]
     arm: str
     repeat: int
+    role: str = ""
     key: str = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "key", job_key(self.stage, self.spec, self.inputs))
 
     def to_json(self) -> dict[str, Any]:
-        names = ("stage", "spec", "inputs", "arm", "repeat")
+        names = ("stage", "spec", "inputs", "arm", "repeat", "role")
         return {name: getattr(self, name) for name in names}
 
 
@@ -94,8 +100,8 @@ def jobs_of(study: ResolvedStudy, arm: Arm, repeat: int, split: str) -> list[Job
     def seed(stream: str) -> int:
         return rng.derive(protocol.seed, stream, repeat if stream in protocol.vary else 0)
 
-    def job(stage: str, spec: dict[str, Any], **inputs: str) -> Job:
-        made = Job(stage, spec, {"split": split, **inputs}, arm.name, repeat)
+    def job(stage: str, spec: dict[str, Any], role: str = "", **inputs: str) -> Job:
+        made = Job(stage, spec, {"split": split, **inputs}, arm.name, repeat, role)
         jobs.append(made)
         return made
 
@@ -113,6 +119,11 @@ def jobs_of(study: ResolvedStudy, arm: Arm, repeat: int, split: str) -> list[Job
     jobs: list[Job] = []
     recipe = study.classifier_of(arm)
     inputs = {"images": images_key(study.data, recipe.view)}
+    if arm.pretrain is not None:
+        first = study.pretraining_of(arm)
+        stage = "encoder" if isinstance(first, SimCLR) else "generator"
+        spec = {"recipe": first.describe(), "seed": seed("generator"), "flaws": flaws}
+        inputs["encoder"] = job(stage, spec, "pretraining", images=inputs["images"]).key
     if arm.generator is not None:
         made_by = study.generator_of(arm)
         assert made_by.view is not None
@@ -181,6 +192,33 @@ def fit_generator(spec: dict[str, Any], inputs: Inputs, store: Store, how: How, 
     return {"steps": sum(part["steps_done"] for part in generator.history.values())}
 
 
+def fit_encoder(spec: dict[str, Any], inputs: Inputs, store: Store, how: How, folder: Path) -> dict[str, Any]:
+    """Fit a network's body to the training part without its labels."""
+    recipe: SimCLR = read_recipe({"simclr": SimCLR}, spec["recipe"], "pretraining")
+    images, split = get_images(store, inputs["images"]), Split(**store.arrays(inputs["split"]))
+    train = images.take(split.train)
+    if not {"copies-across-parts", "test-as-val"} & set(spec["flaws"]):
+        require_unseen(images.take(split.test), frozenset(train.origin.content.tolist()), "test")
+    made = recipe.fit(train, seed=spec["seed"], how=how)
+    made.save(folder)
+    return {"steps": made.history["steps_done"]}
+
+
+def inherited(store: Store, key: str) -> Inherited:
+    """Return the encoder of a result of the stage `generator` or `encoder`, with what it has seen."""
+    record, folder = store.record(key), store.folder(key)
+    content = get_images(store, record["inputs"]["images"]).origin.content
+    split = Split(**store.arrays(record["inputs"]["split"]))
+    trained = frozenset(content[split.train].tolist())
+    if record["stage"] == "encoder":
+        made = load_pretrained(folder)
+        return Inherited(made.weights, made.fitted, trained, trained, made.mean, made.std, made.history)
+    generator = load_generator(folder)
+    seen, channels = trained | frozenset(content[split.val].tolist()), generator.shape[0]
+    as_it_is = ((0.0,) * channels, (1.0,) * channels)  # generators see pictures in [0, 1]
+    return Inherited(generator.encoder_weights(), generator.fitted, trained, seen, *as_it_is, history=generator.history)
+
+
 def make_synthetic(spec: dict[str, Any], inputs: Inputs, store: Store, how: How, folder: Path) -> dict[str, Any]:
     """Sample candidates for every class, gate and select them, and bring those kept to the classifier's view."""
     generator = load_generator(store.folder(inputs["generator"]))
@@ -228,7 +266,8 @@ def fit_classifier(spec: dict[str, Any], inputs: Inputs, store: Store, how: How,
     recipe = read_recipe(CLASSIFIERS, spec["recipe"], "classifier")
     train, val = fitted_parts(spec, inputs, store)
     seeds = {"seed": spec["seed"], "order_seed": spec["order_seed"]}
-    classifier = recipe.fit(train, val if len(val) else None, **seeds, flaws=spec["flaws"], how=how)
+    encoder = inherited(store, inputs["encoder"]) if "encoder" in inputs else None
+    classifier = recipe.fit(train, val if len(val) else None, **seeds, flaws=spec["flaws"], encoder=encoder, how=how)
     classifier.save(folder)
     validated = classifier.predict_proba(val, device=how.device) if len(val) else np.empty((0, val.num_classes))
     save_arrays(folder / "val.npz", labels=val.labels, probs=validated)
@@ -349,6 +388,7 @@ class Stage:
 STAGES: dict[str, Stage] = {
     "generator": Stage(fit_generator),
     "synthetic": Stage(make_synthetic, version=3),
+    "encoder": Stage(fit_encoder),
     "classifier": Stage(fit_classifier),
     "predictions": Stage(predict_test),
     "reconstruction": Stage(rebuild_test),

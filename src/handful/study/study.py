@@ -21,7 +21,8 @@ from handful.generate.select_copies import RejectCopies
 from handful.generate.selection import Selection
 from handful.measure.extractors import extractor_of
 from handful.scores import scores_for
-from handful.study.arms import DEFAULT_ARMS, AnyClassifier, Arm, read_arm
+from handful.study.arms import DEFAULT_ARMS, AnyClassifier, Arm, Pretraining, read_arm
+from handful.study.inheriting import network_of_heir, with_controls
 from handful.study.measured import default_extractor
 from handful.study.protocol import DEFAULT_REPEATS, Protocol
 
@@ -140,7 +141,11 @@ class ResolvedStudy(Recipe):
             changes["augment"] = arm.augment
         if arm.mix is not None:
             changes["mix"] = arm.mix
+        if arm.dropout is not None:
+            changes["dropout"] = arm.dropout
         recipe = arm.classifier or self.classifier
+        if arm.pretrain is not None and (encoder := network_of_heir(arm.pretrain, recipe)) is not None:
+            changes["network"] = encoder
         return recipe.changed(view=self.view(recipe.view), **changes)
 
     def generator_of(self, arm: Arm) -> GeneratorRecipe:
@@ -148,6 +153,15 @@ class ResolvedStudy(Recipe):
         assert arm.generator is not None
         view = arm.generator.view or self.classifier.view
         return arm.generator.changed(view=self.view(view))
+
+    def pretraining_of(self, arm: Arm) -> Pretraining:
+        """Return what the classifier of an arm inherits from, in the classifier's view."""
+        assert arm.pretrain is not None
+        recipe = self.classifier_of(arm)
+        if isinstance(arm.pretrain, GeneratorRecipe):
+            return arm.pretrain.changed(view=recipe.view)
+        dropout = recipe.dropout if arm.pretrain.dropout is None else arm.pretrain.dropout  # type: ignore[attr-defined]
+        return arm.pretrain.changed(view=recipe.view, network=recipe.network, dropout=dropout)  # type: ignore[attr-defined]
 
     def gate_of(self, arm: Arm) -> Selection:
         """Return the gate of an arm; by default near copies are turned away, unless the protocol studies flaws."""
@@ -196,6 +210,7 @@ def resolve(study: Study, source: Source, splits: Sequence[Split] | None = None)
             f"score {protocol.score!r} is 1 whatever is predicted with {len(source.class_names)} classes; "
             f"give another ({', '.join(sensible)})"
         )
+    resolved = resolved.changed(arms=with_controls(resolved))
     for arm in arms:
         if arm.judged_by == "reconstruction" and not arm.generator.rebuilds:  # type: ignore[union-attr]  # checked by Arm
             raise ConfigError(f"arm {arm.name!r}: {arm.generator.kind!r} rebuilds nothing")  # type: ignore[union-attr]

@@ -24,6 +24,8 @@ def require_validation(study: ResolvedStudy, splits: Iterable[Split]) -> None:
     arms: dict[tuple[str, str, str], list[str]] = defaultdict(list)
     for arm in study.arms:
         recipes: dict[str, Recipe] = {"generator": study.generator_of(arm)} if arm.generator is not None else {}
+        if arm.pretrain is not None:
+            recipes["pretrain"] = study.pretraining_of(arm)
         if arm.judged_by == "classifier":
             recipes["classifier"] = study.classifier_of(arm)
         for role, recipe in recipes.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -65,3 +66,17 @@ def _points(value: float) -> str:
 def bounds_of(made: Estimate) -> list[float] | None:
     """Return the interval of an estimate, None where it has none."""
     return list(made.interval) if np.isfinite(made.interval).all() else None
+
+
+def versus_json(versus: Versus) -> dict[str, Any]:
+    """Return one comparison as JSON values."""
+    return {
+        "reference": versus.reference,
+        "difference": versus.estimate.value,
+        "interval": bounds_of(versus.estimate),
+        "level": versus.estimate.level,
+        "p_value": versus.estimate.p_value,
+        "p_adjusted": versus.p_adjusted,
+        "verdict": versus.verdict,
+        "reason": versus.reason,
+    }
