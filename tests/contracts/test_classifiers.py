@@ -26,6 +26,7 @@ pytestmark = pytest.mark.usefixtures("alone")
 
 STEPS = 12
 TINY = View(size=8)
+NETWORKS = ("base", "v2", "v3", {"kind": "wide", "depth": 10, "width": 1})
 ALL_FLAWS = ("copies-across-parts", "synthetic-in-val", "test-as-val", "split-per-arm")
 
 
@@ -38,9 +39,10 @@ def small(recipe, steps=STEPS):
 def variants():
     """Every row of the table, with every network where it has a choice of them."""
     for kind, family in CLASSIFIERS.items():
-        for network in ("base", "v2", "v3") if "network" in family.model_fields else (None,):
+        for network in NETWORKS if "network" in family.model_fields else (None,):
             chosen = family() if network is None else family(network=network)
-            yield pytest.param(small(chosen), id=kind if network is None else f"{kind}-{network}")
+            name = network if isinstance(network, str) else network and network["kind"]
+            yield pytest.param(small(chosen), id=kind if network is None else f"{kind}-{name}")
 
 
 RECIPES = list(variants())

@@ -88,7 +88,8 @@ class Start:
     """Where a network's weights came from before it was trained.
 
     Args:
-        source: `random`, 'file PATH', 'package NAME VERSION', 'download URL' or 'encoder DIGEST'.
+        source: `random`, 'file PATH', 'package NAME VERSION', 'download URL', 'encoder DIGEST' or
+            'function MODULE:NAME'.
         digest: SHA-256 (hex) of the weights it started from; empty for random ones.
         mean, std: of the channels of pictures in [0, 1], which those weights expect; None: those of the training part.
     """
@@ -118,6 +119,11 @@ class NetworkRecipe(Recipe, ABC):
         Raises:
             ConfigError: it does not take pictures of this size.
         """
+
+    @property
+    def code(self) -> tuple[str, ...]:
+        """Functions outside of handful, `module:name`, that `build` runs; often none."""
+        return ()
 
     def takes(self, channels: int) -> int:
         """Return the channels that its networks take of pictures with so many; 3 for grey ones: they are repeated."""

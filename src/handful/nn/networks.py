@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, SerializeAsAny
 
-from handful.config import choose, recipe_from
-from handful.nn.backbones import Backbone
 from handful.nn.encoders import Encoder
+from handful.nn.fusion import Fusion
 from handful.nn.network import NetworkRecipe
-from handful.nn.small import V2, V3, Base
-from handful.nn.weights import BACKBONES
+from handful.nn.single import SINGLE, recipe_of
 
-NETWORKS: dict[str, type[NetworkRecipe]] = {
-    "base": Base,
-    "v2": V2,
-    "v3": V3,
-    "encoder": Encoder,
-    **dict.fromkeys(BACKBONES, Backbone),
-}
+NETWORKS: dict[str, type[NetworkRecipe]] = {**SINGLE, "encoder": Encoder, "fusion": Fusion}
 
 
 def network_of(given: Any) -> NetworkRecipe:
-    """Return a network recipe from a name (also `timm:NAME`), a table of fields with `kind`, or a recipe.
+    """Return a recipe of NETWORKS from a name, `timm:NAME`, a table of fields with `kind`, a recipe, or a function.
 
     Raises:
-        ConfigError: an unknown name or field, with the nearest one.
+        ConfigError: an unknown name or field, with the nearest one; a function that no other process could find.
     """
-    kind = given.get("kind") if isinstance(given, Mapping) else given
-    if isinstance(kind, str) and kind.startswith("timm:"):
-        return recipe_from(Backbone, given if isinstance(given, Mapping) else {"kind": kind}, "network")
-    return choose(NETWORKS, given, "network")
+    return recipe_of(NETWORKS, given)
 
 
 AnyNetwork = Annotated[NetworkRecipe, BeforeValidator(network_of), SerializeAsAny()]

@@ -287,11 +287,16 @@ class Result:
             raise StoreError(f"{self.store.root}: no arm has a finished classifier yet; `handful run` computes them")
         return str(max(means, key=lambda arm: SCORES[self.protocol.score].sign * means[arm]))
 
-    def classifier(self, arm: str | None = None) -> Ensemble:
-        """Return the classifiers of an arm's repeats as one; by default those of the best arm on validation."""
+    def classifier(self, arm: str | None = None, *, trust_code: bool = False) -> Ensemble:
+        """Return the classifiers of an arm's repeats as one; by default those of the best arm on validation.
+
+        Args:
+            trust_code: see `load_classifier`.
+        """
         name = arm or self.best
         keys = self.keys(name, "classifier")
-        members = [load_classifier(self.store.folder(keys[repeat])) for repeat in sorted(keys)]
+        folders = [self.store.folder(keys[repeat]) for repeat in sorted(keys)]
+        members = [load_classifier(folder, trust_code=trust_code) for folder in folders]
         about = {
             "arm": name,
             "study": self.page["digest"],
