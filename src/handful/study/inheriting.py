@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from handful.classify.contract import ClassifierRecipe
+from handful.classify.pretrain import SimCLR
 from handful.config import digest_of
 from handful.errors import ConfigError, DataError
 from handful.nn.encoders import Encoder, require_fit
@@ -32,6 +33,14 @@ def network_of_heir(pretrain: Pretraining, classifier: ClassifierRecipe) -> Netw
 def network_in(classifier: ClassifierRecipe) -> NetworkRecipe | None:
     """Return the network of a classifier's recipe; None: it has no choice of one."""
     return getattr(classifier, "network", None)
+
+
+def pinned(arm: Arm, classifier: ClassifierRecipe) -> Arm:
+    """Return an arm with the weights pinned that a network of its pre-training's own starts from."""
+    if not isinstance(arm.pretrain, SimCLR) or arm.pretrain.network is None:
+        return arm
+    network = arm.pretrain.network.resolved((arm.classifier or classifier).view.size)
+    return arm.changed(pretrain=arm.pretrain.changed(network=network))
 
 
 def with_controls(study: ResolvedStudy) -> tuple[Arm, ...]:

@@ -22,7 +22,7 @@ from handful.generate.selection import Selection
 from handful.measure.extractors import extractor_of
 from handful.scores import scores_for
 from handful.study.arms import DEFAULT_ARMS, AnyClassifier, Arm, Pretraining, read_arm
-from handful.study.inheriting import network_of_heir, with_controls
+from handful.study.inheriting import network_of_heir, pinned, with_controls
 from handful.study.measured import default_extractor
 from handful.study.protocol import DEFAULT_REPEATS, Protocol
 
@@ -192,6 +192,7 @@ def resolve(study: Study, source: Source, splits: Sequence[Split] | None = None)
     """
     classifier = shared_classifier(study, source)
     arms = expand(study.arms or _read_arms(DEFAULT_ARMS), study.axes, classifier)
+    arms = tuple(pinned(arm, classifier) for arm in arms)
     repeats = DEFAULT_REPEATS if splits is None else len(splits)
     protocol = study.protocol.changed(repeats=study.protocol.repeats or repeats)
     if protocol.reference not in [arm.name for arm in arms]:
