@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from handful.generate.table import load_generator as load_generator
     from handful.generate.vae import VAE as VAE
     from handful.measure.measure_sets import measure_sets as measure_sets
-    from handful.nn.train import Training as Training
+    from handful.nn.training import Training as Training
     from handful.study.arms import Arm as Arm
     from handful.study.protocol import Protocol as Protocol
     from handful.study.result import Result as Result
@@ -54,7 +54,7 @@ _WHERE = {
     "Result": "handful.study.result",
     "Source": "handful.data.source",
     "Study": "handful.study.study",
-    "Training": "handful.nn.train",
+    "Training": "handful.nn.training",
     "VAE": "handful.generate.vae",
     "View": "handful.data.images",
     "evaluate": "handful.classify.contract",

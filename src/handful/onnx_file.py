@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from handful import __version__
-from handful.classify.cnn import CNNClassifier
+from handful.classify.cnn import CNN, CNNClassifier
 from handful.classify.contract import Classifier
 from handful.classify.ensemble import Ensemble
 from handful.errors import ConfigError, StoreError
@@ -47,7 +47,7 @@ def write_onnx(classifier: Classifier, path: Path) -> float:
 
     Raises:
         ConfigError: the packages of the extra `export` are missing.
-        StoreError: a classifier that is no network, or answers that differ by more than 1e-4; nothing is left.
+        StoreError: a classifier that is no network or averages test-time views, or answers that differ by more than 1e-4; nothing is left.
     """
     require_onnx()
     members = classifier.members if isinstance(classifier, Ensemble) else (classifier,)
@@ -55,6 +55,8 @@ def write_onnx(classifier: Classifier, path: Path) -> float:
     if len(networks) < len(members):
         kinds = sorted({type(member).__name__ for member in members})
         raise StoreError(f"only networks can be written as ONNX, got {', '.join(kinds)}")
+    if any(isinstance(member.recipe, CNN) and member.recipe.tta for member in networks):
+        raise StoreError("test-time views (tta) are drawn by a picture's content, which no ONNX operator can")
     _export(_Whole(networks), _noise(classifier, 2), path)
     _describe(classifier, path)
     worst = max(_difference(classifier, path, num) for num in CHECKED)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional as F
@@ -20,11 +20,12 @@ from handful import rng
 from handful.classify.contract import Classifier, ClassifierRecipe, check_parts
 from handful.classify.loss import Loss
 from handful.classify.tuning import Tuning
+from handful.classify.views import views_of
 from handful.config import recipe_from
 from handful.data.balance import Balance, balance_of, weights_of
 from handful.data.draws import Draws
 from handful.data.images import LabeledImages
-from handful.errors import DataError, StoreError
+from handful.errors import ConfigError, DataError, StoreError
 from handful.nn.batches import Batch, Batches
 from handful.nn.custom import not_yet_run
 from handful.nn.inherited import Inherited
@@ -32,7 +33,9 @@ from handful.nn.network import Network, Start, pooled
 from handful.nn.networks import AnyNetwork
 from handful.nn.train import How, train_networks
 
+Told = tuple[str, torch.Tensor, dict[str, torch.Tensor]]
 CHUNK = 256
+LOOKED_AT = 500  # training pictures whose scores are taken at the end of a fit
 MOST_KEPT = 2**31  # bytes of a frozen body's maps
 
 
@@ -43,12 +46,22 @@ class CNN(ClassifierRecipe):
         network: a name of `handful.nn.networks.NETWORKS` (`base`, `v2`, `v3`, ...), or a recipe of one with fields.
         dropout: one rate for all its dropout layers; None: the network's own.
         tuning: what of it is trained when: frozen, thawed in turn, learning rates by depth.
+        tta: views drawn from `augment` whose probabilities are averaged with those of the picture itself (test-time
+            augmentation); they depend on the picture's content alone. It holds for `predict_proba`, not for the looks
+            at validation while training.
     """
 
     kind: Literal["cnn"] = "cnn"
     network: AnyNetwork = Field(default="v3")  # type: ignore[assignment]  # read by its validator
     dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
     tuning: Tuning = Tuning()
+    tta: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _views_are_drawn(self) -> CNN:
+        if self.tta and self.augment is None:
+            raise ConfigError(f"tta={self.tta} draws its views from augment, which is None: give one, or leave tta out")
+        return self
 
     def resolved(self) -> Self:
         return self.changed(network=self.network.resolved(self.view.size))
@@ -72,7 +85,7 @@ class CNN(ClassifierRecipe):
         module = module.to(how.device)
         pixels, labels = _on_device(train, how.device)
         balance = balance_of(self.balance)
-        loss = Loss.of(balance, train.counts, how.device)
+        loss = Loss.of(balance, train.counts, how.device, self.label_smoothing)
         stream = _Stream(self, train, balance, order_seed)
         partners = _Stream(self, train, balance, rng.derive(order_seed, "partners"))
         given = _Given(self, module, pixels)
@@ -81,18 +94,23 @@ class CNN(ClassifierRecipe):
             index = torch.from_numpy(batch.index).to(how.device)
             return given.at(index, draws), labels[index]
 
-        def step(batch: Batch) -> Iterator[tuple[str, torch.Tensor]]:
+        def step(batch: Batch) -> Iterator[Told]:
             self.tuning.set_modes(module.network, batch.step)
             batch, draws = stream.at(batch, how.device)
             images, own = seen(batch, draws)
             if self.mix is None:
-                yield "classifier", loss(given.logits(images), own)
+                logits = given.logits(images)
+                yield "classifier", loss(logits, own), {"accuracy": _hits(logits, own).mean()}
             else:
                 others, other = seen(*partners.at(batch, how.device))
                 images, share = self.mix.apply(images, others, draws)
-                yield "classifier", loss(given.logits(images), own, other, share)
+                logits = given.logits(images)
+                hits = share * _hits(logits, own) + (1 - share) * _hits(logits, other)
+                yield "classifier", loss(logits, own, other, share), {"accuracy": hits.mean()}
 
         evaluate, contents = None, set(train.origin.content.tolist())
+        some = rng.numpy_rng(order_seed, "looked at").permutation(len(train))[:LOOKED_AT]
+        looked_at = torch.from_numpy(np.sort(some)).to(how.device)
         if val is not None and len(val):
             val_pixels, val_labels = _on_device(val, how.device)
             contents |= set(val.origin.content.tolist())
@@ -110,7 +128,10 @@ class CNN(ClassifierRecipe):
             groups={"classifier": self.tuning.groups(module.network, module)},
             how=how,
         )
-        told = history.to_json()
+        final = {"train": _final(module, pixels[looked_at], labels[looked_at])}
+        if val is not None and len(val):
+            final["val"] = _final(module, val_pixels, val_labels)
+        told = {**history.to_json(), "final": final}
         if encoder is not None:
             told["pretraining"], contents = encoder.history, contents | encoder.seen
         return CNNClassifier(
@@ -196,7 +217,10 @@ class CNNClassifier(Classifier):
 
     def probabilities(self, images: torch.Tensor) -> torch.Tensor:
         """Return [N, K], what `predict_proba` does, for float pictures in [0, 1] on the network's device."""
-        return self.module(images).softmax(dim=1)  # type: ignore[no-any-return]
+        views: Iterator[torch.Tensor] = iter([images])
+        if isinstance(self.recipe, CNN) and self.recipe.tta and self.recipe.augment is not None:
+            views = views_of(images, self.recipe.augment, self.recipe.tta)
+        return torch.stack([self.module(view).softmax(dim=1) for view in views]).mean(0)
 
     def described(self) -> dict[str, Any]:
         mean, std = (value.flatten().tolist() for value in (self.module.mean, self.module.std))
@@ -308,6 +332,17 @@ def class_weights(counts: NDArray[np.int64]) -> torch.Tensor:
 
 def _on_device(images: LabeledImages, device: str) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.from_numpy(np.array(images.pixels)).to(device), torch.from_numpy(images.labels.copy()).to(device)
+
+
+def _hits(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """float [B], 1 where the most probable class is the label."""
+    return (logits.detach().argmax(1) == labels).float()
+
+
+def _final(module: nn.Module, pixels: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
+    """What `_validate` says at the end of a fit, in evaluation mode and without augmentation, and of how many."""
+    with torch.no_grad():
+        return {**_validate(module, pixels, labels), "num": len(labels)}
 
 
 def _validate(module: nn.Module, pixels: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:

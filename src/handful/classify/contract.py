@@ -6,10 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from handful.classify.predictions import Predictions
 from handful.config import Recipe
@@ -36,6 +37,7 @@ class ClassifierRecipe(Recipe, ABC):
             `Balance` with numbers of its own.
         augment: classical augmentation of every training batch; None: none.
         mix: mixup or cutmix of every training batch, after augmentation; None: none.
+        label_smoothing: share of a label that is spread evenly over all classes (Szegedy et al. 2016).
     """
 
     kind: str
@@ -44,6 +46,7 @@ class ClassifierRecipe(Recipe, ABC):
     balance: AnyBalance = "none"
     augment: Augmentation | None = None
     mix: Mix | None = None
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
     def resolved(self) -> Self:
         """Return the recipe with the content of the weights it starts from pinned; asked while a study is planned.

@@ -72,5 +72,7 @@ class Tuning(Recipe):
         if not (self.frozen or self.freeze_steps or self.gradual_steps):
             return
         num = len(network.stages)
-        for place, stage in enumerate(network.stages):
-            stage.train(self.factor(place, num, step) > 0)
+        trained = [self.factor(place, num, step) > 0 for place in range(num)]
+        network.body.train(any(trained))  # also what stands between the stages, such as dropout
+        for stage, live in zip(network.stages, trained, strict=True):
+            stage.train(live)

@@ -16,7 +16,7 @@ from torch import nn
 from handful import rng
 from handful.data.draws import Draws
 from handful.data.images import LabeledImages
-from handful.errors import DataError
+from handful.errors import ConfigError, DataError
 from handful.generate.stacked import Stacked, unstacked_into
 from handful.generate.watch import Watch, alarms
 from handful.nn.batches import Batch, Batches
@@ -141,6 +141,8 @@ class Fit:
 def run_stacked(fits: list[Fit]) -> dict[str, Any]:
     """Train networks of one shape as one program; each sees the batches and the noise it would see on its own."""
     recipe, first = fits[0].recipe, fits[0]
+    if first.training.swa_start is not None:
+        raise ConfigError("swa_start measures batch norms anew, which networks trained as one lack: set stacked=false")
     for fit in fits:
         for network in fit.nets.values():
             network.to(fit.device)

@@ -53,7 +53,8 @@ def small_network(
         channels = width
     flat = channels * size * size
     head: list[nn.Module] = [nn.Linear(flat, hidden), nn.ReLU(), nn.Dropout(hidden_dropout)] if hidden else []
-    return Network(nn.Sequential(*blocks), nn.Sequential(nn.Flatten(), *head, nn.Linear(hidden or flat, num_classes)))
+    top = nn.Sequential(nn.Flatten(), *head, nn.Linear(hidden or flat, num_classes))
+    return Network(nn.Sequential(*blocks), top, stages=blocks)
 
 
 class Base(NetworkRecipe):
