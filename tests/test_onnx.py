@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,12 @@ def test_a_file_that_answers_otherwise_is_an_error_and_not_kept(
     with pytest.raises(StoreError, match=r"onnxruntime differs from torch by 0\.0002, more than 0\.0001"):
         write_onnx(classifier, tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_test_time_views_are_no_part_of_a_file(tmp_path: Path) -> None:
+    classifier = replace(fitted(0, "base"), recipe=CNN(network="base", view=View(size=8), augment="light", tta=2))
+    with pytest.raises(StoreError, match="test-time views"):
+        write_onnx(classifier, tmp_path / "model.onnx")
 
 
 def test_missing_packages_name_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

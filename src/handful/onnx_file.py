@@ -47,7 +47,8 @@ def write_onnx(classifier: Classifier, path: Path) -> float:
 
     Raises:
         ConfigError: the packages of the extra `export` are missing.
-        StoreError: a classifier that is no network or averages test-time views, or answers that differ by more than 1e-4; nothing is left.
+        StoreError: a classifier that is no network or averages test-time views, or answers that differ by more than
+            1e-4; nothing is left.
     """
     require_onnx()
     members = classifier.members if isinstance(classifier, Ensemble) else (classifier,)
