@@ -32,7 +32,7 @@ ERRORS = {  # mean squared error by (code, dropout)
 }  # fmt: skip
 NETWORKS = 15
 AT = {30: (0.911, 0.003), 50: (0.914, 0.002)}  # epoch: mean and standard deviation of 15 networks
-HEIR, LONGER, CODE, RAISED = "n=64, 30 epochs", "n=64, 50 epochs", "n=128 p=0.01", "n=128 p=0.01 raised to 0.2"
+HEIR, LONGER, CODE, RAISED = "n=64 30 epochs", "n=64 50 epochs", "n=128 p=0.01", "n=128 p=0.01 raised to 0.2"
 RANDOM = f"{HEIR} random-encoder"
 ROWS = (
     *(
