@@ -87,6 +87,12 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def data(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The same, named by HANDFUL_DATA."""
+    """The same, named by HANDFUL_DATA; no weights but packaged ones, and no network to fetch others from."""
+
+    def offline(url: str, path: Path) -> None:
+        raise OSError("tests have no network")
+
     monkeypatch.setenv("HANDFUL_DATA", str(pictures))
+    monkeypatch.setenv("HANDFUL_WEIGHTS", str(pictures / "no-weights"))
+    monkeypatch.setattr("handful.nn.weight_files._download", offline)
     return pictures

@@ -9,7 +9,7 @@ import pytest
 
 from handful.reproduce import page
 from handful.reproduce.entry import Finished
-from handful.reproduce.rows import COLUMNS
+from handful.reproduce.rows import COLUMNS, main_table
 from handful.reproduce.run import reproduce
 from handful.reproduce.scale import SCALES
 from handful.reproduce.table import STUDIES
@@ -50,3 +50,14 @@ def test_each_study_runs_at_a_tiny_scale(
     for stand_in in STUDIES[name].stands_in:
         assert all(stand_in in row["stand-in"] for row in by_column)
         assert stand_in in text
+
+
+def test_a_row_without_weights_says_what_to_put_where_and_the_study_goes_on(data: Path, tmp_path: Path) -> None:
+    finished = again("satellite-fusion", tmp_path, "honest")
+    rows = {row[0]: row for row in main_table(finished).rows}
+    told = rows["AlexNet, ImageNet weights, convolutions frozen"][3]
+    assert told == "not run: put alexnet-owt-7be5be79.pth in the folder that HANDFUL_WEIGHTS names"
+    ours = rows["EfficientNet-Lite0, packaged weights, frozen (not in the study)"]
+    assert float(ours[5]) >= 0
+    assert (tmp_path / "reports" / "honest-networks.html").exists()
+    assert told in (tmp_path / "study.md").read_text(encoding="utf-8")

@@ -36,6 +36,8 @@ def _cells(row: Row, finished: Finished) -> tuple[str, ...]:
     tail = (finished.scale.note or "paper", "; ".join(finished.entry.stands_in))
     if row.arm in finished.missing:
         return (*head, finished.missing[row.arm], ABSENT, ABSENT, ABSENT, ABSENT, *tail)
+    if not any(row.arm in result.arms for (_, key), result in finished.results.items() if key == row.study):
+        return (*head, "not run: left out at this scale", ABSENT, ABSENT, ABSENT, ABSENT, *tail)
     published = finished.results.get(("published", row.study))
     honest = finished.results.get(("honest", row.study))
     as_published = None if published is None else read(published, row.arm, row.number, row.on)

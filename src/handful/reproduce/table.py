@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from handful.errors import ConfigError, unknown
-from handful.reproduce import cifar_cnn, fashion_autoencoder, signs_autoencoders, signs_diffusion
+from handful.reproduce import cifar_cnn, fashion_autoencoder, satellite_fusion, signs_autoencoders, signs_diffusion
 from handful.reproduce.entry import Reproduction
 
-STUDIES: dict[str, Reproduction] = {
-    one.ENTRY.name: one.ENTRY for one in (signs_autoencoders, signs_diffusion, cifar_cnn, fashion_autoencoder)
-}
+MODULES = (signs_autoencoders, signs_diffusion, cifar_cnn, satellite_fusion, fashion_autoencoder)
+STUDIES: dict[str, Reproduction] = {one.ENTRY.name: one.ENTRY for one in MODULES}
 
 
 def reproduction(name: str) -> Reproduction:

