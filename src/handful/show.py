@@ -123,6 +123,8 @@ def print_plan(plan: Plan, store: Store, workers: int) -> None:
     console.print(table)
     _print_balance(plan, console)
     count = Counter(store.has(job.key) for job in plan.jobs)
+    for reason in plan.reasons:
+        console.print(f"recommended: {reason}", markup=False, highlight=False)
     for cut in plan.cuts:
         console.print(f"to fit the budget: {cut}", markup=False)
     console.print(resolution(plan), markup=False, highlight=False)

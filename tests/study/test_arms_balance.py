@@ -92,7 +92,7 @@ def test_logit_adjustment_asks_more_of_a_rare_class():
 
 
 def test_a_bare_run_compares_six_treatments():
-    assert DEFAULT_ARMS == ("baseline", "class-weights", "oversample", "augment", "interpolate", "vae")
+    assert DEFAULT_ARMS == ("baseline", "class-weights", "oversample", "augment", "interpolate", "vae", "default")
     assert set(DEFAULT_ARMS) <= set(ARMS)
 
 

@@ -45,10 +45,10 @@ def faults_of(make: Any) -> tuple[str, ...]:
 # arms
 
 
-def test_the_default_arms_are_the_first_six_of_the_table() -> None:
-    names = ["baseline", "class-weights", "oversample", "augment", "interpolate", "vae"]
+def test_the_default_arms_are_the_first_seven_of_the_table() -> None:
+    names = ["baseline", "class-weights", "oversample", "augment", "interpolate", "vae", "default"]
     plan = plan_of(Study(digits()))
-    assert [arm.name for arm in plan.study.arms] == names == list(ARMS)[:6]
+    assert [arm.name for arm in plan.study.arms] == names == list(ARMS)[:7]
     assert plan.repeats == 10
     assert plan.study.protocol.reference == "baseline"
     assert plan.study.classifier.view == View(size=8, channels=1)
@@ -59,6 +59,8 @@ def test_the_default_arms_are_the_first_six_of_the_table() -> None:
     assert changed["oversample"] == same.changed(balance="oversample")
     assert changed["augment"] == same.changed(augment=Augmentation())
     assert changed["interpolate"] == changed["vae"] == same
+    assert changed["default"] == same.changed(augment=changed["default"].augment)
+    assert changed["default"].augment is not None
 
 
 def test_named_arms_compose() -> None:
@@ -472,7 +474,7 @@ def test_a_tiny_budget_takes_repeats_then_steps_then_arms_and_says_so(tmp_path: 
     assert cuts[0] == "5 repeats instead of 10"
     assert cuts[1] == "300 optimizer steps per classifier instead of 600"
     assert cuts[2] == "150 optimizer steps per classifier instead of 300"
-    assert [line.startswith("without the arm ") for line in cuts[3:-1]] == [True] * 4
+    assert [line.startswith("without the arm ") for line in cuts[3:-1]] == [True] * 5
     assert "will still take about" in cuts[-1]
     assert plan.repeats == 5
     assert plan.study.classifier.training.steps == 150
@@ -527,9 +529,12 @@ def test_timings_are_of_every_open_job_and_none_that_is_done(tmp_path: Path) -> 
     assert set(plan.seconds) == {job.key for job in plan.jobs if job.arm == "vae"}
 
 
-def test_a_network_sees_pictures_at_the_size_that_fits_them() -> None:
+def test_a_network_from_random_weights_sees_pictures_at_the_size_that_fits_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (20, 3, 30, 40), dtype=np.uint8)
     source = (pixels, np.repeat([0, 1], 10))
+    monkeypatch.setattr("handful.study.advice.weights_at_hand", lambda: False)
     assert plan_of(Study(source)).study.classifier.view == View(size=28, channels=3)
     assert plan_of(Study(source, image_size=16, resize="pad")).study.classifier.view.size == 16
     assert plan_of(Study(source, classifier=CNN(view=View(size=20)))).study.classifier.view.size == 20

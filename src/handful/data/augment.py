@@ -203,6 +203,20 @@ PRESETS: dict[str, dict[str, Any]] = {
         "shear": 8.0,
         "erase": (0.02, 0.2),
     },
+    # for test pictures of another day, distance or camera; its blur is for 64 px
+    "heavy": {
+        "rotation": 15.0,
+        "perspective": (0.0, 0.25),
+        "brightness": 0.5,
+        "contrast": 0.5,
+        "saturation": 0.6,
+        "hue": 0.05,
+        "shift": 0.15,
+        "zoom": (0.6, 1.5),
+        "shear": 10.0,
+        "blur": (0.2, 2.0),
+        "erase": (0.02, 0.2),
+    },
     # 15 degrees reflected, slight jitter, perspective of 5 to 10 %, every transform on every picture
     "s1": {
         "rotation": 15.0,

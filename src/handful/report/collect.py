@@ -60,6 +60,7 @@ def page_of(result: Result) -> Page:
         notes=notes_of(result),
         unreadable=tuple((shown(path), shown(why)) for path, why in result.page["source"]["unreadable"]),
         cuts=tuple(result.page["cuts"]),
+        reasons=tuple(result.page.get("reasons", ())),
         protocol=protocol_facts(result),
         seeds=seeds_of(result),
         versions=tuple(Fact(name, str(value)) for name, value in sorted(result.page["versions"].items())),

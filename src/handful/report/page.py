@@ -173,6 +173,7 @@ class Page:
     notes: tuple[str, ...]
     unreadable: tuple[tuple[str, str], ...]
     cuts: tuple[str, ...]
+    reasons: tuple[str, ...]
     protocol: tuple[Fact, ...]
     seeds: tuple[Seeds, ...]
     versions: tuple[Fact, ...]

@@ -76,6 +76,8 @@ class Arm(Recipe):
             `simclr`, from what its network starts with); not where an arm of the study is that already.
         dropout: one rate for all dropout layers of the classifier; with `pretrain`, after inheriting.
         classifier: a classifier of its own instead of the study's.
+        recommended: its classifier is the complete recipe that `handful.classify.recommend` recommends for the
+            pictures, augmentation included; filled in as `classifier` when the study is planned.
         judged_by: `classifier`, or `reconstruction` for an arm without one: the mean squared error with which its
             generator rebuilds the test pictures.
     """
@@ -98,6 +100,7 @@ class Arm(Recipe):
     control: bool = True
     dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
     classifier: AnyClassifier | None = None
+    recommended: bool = False
     judged_by: Literal["classifier", "reconstruction"] = "classifier"
 
     def __init__(self, name: str | None = None, /, **fields: Any) -> None:
@@ -123,6 +126,8 @@ class Arm(Recipe):
             faults.append(f"{', '.join(needs)} needs {makes if set(needs) <= set(rules) else 'a generator'}")
         if len(rules) > 1:
             faults.append(f"{' and '.join(rules)} are {len(rules)} rules for one amount; give one")
+        if self.recommended and self.classifier is not None:
+            faults.append("recommended and classifier both say which classifier; leave one of the two")
         if self.enlarge is not None and self.augment is None:
             faults.append("enlarge makes copies by augmentation; give augment, such as augment='s1'")
         if self.enlarge_synthetic and (self.enlarge is None or not (self.generator or rules)):
@@ -194,6 +199,7 @@ ARMS: dict[str, Arm] = {
         Arm("augment", augment=Augmentation()),
         Arm("interpolate", generator=Interpolation()),
         Arm("vae", generator=VAE()),
+        Arm("default", recommended=True),
         Arm("effective-number", balance="effective-number"),
         Arm("focal", balance="focal"),
         Arm("logit-adjusted", balance="logit-adjusted"),
@@ -219,7 +225,7 @@ ARMS: dict[str, Arm] = {
         Arm("simclr", pretrain="simclr"),
     )
 }
-DEFAULT_ARMS = ("baseline", "class-weights", "oversample", "augment", "interpolate", "vae")
+DEFAULT_ARMS = ("baseline", "class-weights", "oversample", "augment", "interpolate", "vae", "default")
 
 
 SELECTIONS: dict[str, Selection] = {

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from handful import rng
+from handful.classify.recommend import Recommendation
 from handful.compare import simultaneous_level
 from handful.config import digest_of
 from handful.data.copies import once
@@ -20,11 +21,12 @@ from handful.data.split import Split, draw_split
 from handful.data.split_file import read_splits
 from handful.errors import ConfigError
 from handful.planner import PRIOR, detectable
+from handful.study.advice import advice_for
 from handful.study.estimate import Timings, expected
 from handful.study.protocol import QUICK_REPEATS, Protocol
 from handful.study.stages import Job, jobs_of
 from handful.study.store import Store
-from handful.study.study import ResolvedStudy, Study, likely_view, resolve
+from handful.study.study import ResolvedStudy, Study, asks_advice, likely_view, resolve
 from handful.study.validation import require_validation
 
 FEWEST_STEPS = 150
@@ -40,6 +42,7 @@ class Plan:
         splits: by (arm name or "", repeat); the same for all arms unless the protocol splits per arm.
         cuts: what the time budget took away, in words.
         seconds: expected per job key, for those not in the store; empty where it was not timed.
+        reasons: why the recommended recipe is what it is, in words; empty where no part of the study is recommended.
     """
 
     study: ResolvedStudy
@@ -47,6 +50,7 @@ class Plan:
     splits: dict[tuple[str, int], Split]
     cuts: tuple[str, ...]
     seconds: dict[str, float]
+    reasons: tuple[str, ...] = ()
 
     @property
     def repeats(self) -> int:
@@ -127,20 +131,24 @@ def make_plan(
     splits = None if given is None else tuple(split.digest for split in given)
     kept = store.plan(request_of(study, source.digest, budget, splits)) if budget is not None else None
     timings: Timings = {}
+    advice = advice_for(source, study.protocol, given, view) if asks_advice(study) else None
     if kept is not None:
-        plan = _plan(_apply(study, kept["choices"]), source, given, tuple(kept["cuts"]))
+        plan = _plan(_apply(study, kept["choices"]), source, given, advice, tuple(kept["cuts"]))
         return replace(plan, seconds=expected(plan, store, device, timings)) if timed else plan
-    plan = _plan(study, source, given)
+    plan = _plan(study, source, given, advice)
     options = _options(study, plan) if budget is not None else []
     if timed or options:
         plan = replace(plan, seconds=expected(plan, store, device, timings))
-    return _fitted(study, plan, given, store, options, budget, workers, device, timings) if budget is not None else plan
+    if budget is None:
+        return plan
+    return _fitted(study, plan, given, advice, store, options, budget, workers, device, timings)
 
 
 def _fitted(
     study: Study,
     plan: Plan,
     given: tuple[Split, ...] | None,
+    advice: Recommendation | None,
     store: Store,
     options: list[tuple[str, Any, str]],
     budget: float,
@@ -156,7 +164,7 @@ def _fitted(
             break
         choices[name] = value
         cuts.append(words)
-        plan = _plan(_apply(study, choices), plan.source, given)
+        plan = _plan(_apply(study, choices), plan.source, given, advice)
         plan = replace(plan, seconds=expected(plan, store, device, timings))
     if minutes(plan, workers) > budget:
         cuts.append(f"it will still take about {minutes(plan, workers):.0f} minutes")
@@ -274,11 +282,17 @@ def minutes(plan: Plan, workers: int) -> float:
     return sum(plan.seconds.values()) / max(1, workers) / 60
 
 
-def _plan(study: Study, source: Source, given: tuple[Split, ...] | None, cuts: tuple[str, ...] = ()) -> Plan:
-    resolved = resolve(study, source, given)
+def _plan(
+    study: Study,
+    source: Source,
+    given: tuple[Split, ...] | None,
+    advice: Recommendation | None,
+    cuts: tuple[str, ...] = (),
+) -> Plan:
+    resolved = resolve(study, source, given, advice)
     splits = draw_splits(resolved, source) if given is None else repeated(given, resolved)
     require_validation(resolved, splits.values())
-    return Plan(resolved, source, splits, cuts, {})
+    return Plan(resolved, source, splits, cuts, {}, () if advice is None else advice.reasons)
 
 
 def _options(study: Study, plan: Plan) -> list[tuple[str, Any, str]]:

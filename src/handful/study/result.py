@@ -496,6 +496,7 @@ class Result:
             "protocol": self.protocol.to_json(),
             "source": self.page["source"],
             "cuts": self.page["cuts"],
+            "reasons": self.page.get("reasons", []),
             "versions": self.page["versions"],
             "classes": self.classes,
             "arms": [self._arm_json(arm) for arm in self.arms],

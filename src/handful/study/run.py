@@ -69,6 +69,8 @@ def run(
     kept = Store(store)
     kept.sweep()
     plan = make_plan(study, kept, budget=budget, workers=workers, device=where, timed=progress is not None, say=say)
+    for reason in plan.reasons:
+        say(f"recommended: {reason}")
     for cut in plan.cuts:
         say(f"to fit the budget of {budget:g} minutes: {cut}")
     say(resolution(plan))
@@ -119,6 +121,7 @@ def page_of(plan: Plan) -> dict[str, Any]:
         "source": source_page(plan.source),
         "design": "given" if all(part for part in plan.source.parts) or "test" in plan.source.parts else "drawn",
         "cuts": list(plan.cuts),
+        "reasons": list(plan.reasons),
         "versions": versions(),
         "splits": [
             {"arm": arm, "repeat": repeat, "key": plan.split_key(arm, repeat), "digest": split.digest}

