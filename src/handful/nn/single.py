@@ -11,6 +11,7 @@ from handful.nn.backbones import Backbone
 from handful.nn.custom import Custom, named_factory
 from handful.nn.fast import Fast
 from handful.nn.network import NetworkRecipe
+from handful.nn.residual import Residual
 from handful.nn.small import V2, V3, Base
 from handful.nn.weights import BACKBONES
 from handful.nn.wide import Wide
@@ -20,6 +21,7 @@ SINGLE: dict[str, type[NetworkRecipe]] = {
     "v2": V2,
     "v3": V3,
     "wide": Wide,
+    "residual": Residual,
     "fast": Fast,
     **dict.fromkeys(BACKBONES, Backbone),
     "custom": Custom,
