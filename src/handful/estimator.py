@@ -13,6 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from handful.classify.cnn import CNN
+from handful.classify.recommend import fitting_size
 from handful.classify.tuning import Tuning
 from handful.config import recipe_from
 from handful.data.decode import resized
@@ -20,7 +21,6 @@ from handful.data.images import LabeledImages, View
 from handful.errors import DataError
 from handful.nn.train import How, Training
 from handful.study.engines import pick_device
-from handful.study.study import SIZES
 
 
 class HandfulClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -122,7 +122,7 @@ class HandfulClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         return found
 
     def _recipe(self, shape: tuple[int, ...]) -> CNN:
-        size = self.image_size or max([side for side in SIZES if side <= min(shape[2:])], default=SIZES[0])
+        size = self.image_size or fitting_size(min(shape[2:]))
         training = Training(steps=self.steps, batch_size=self.batch_size, lr=self.lr, weight_decay=self.weight_decay)
         return CNN(
             network=self.network,

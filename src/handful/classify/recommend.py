@@ -16,6 +16,7 @@ from handful.classify.cnn import CNN
 from handful.classify.tuning import Tuning
 from handful.data.augment import Augmentation
 from handful.data.images import View
+from handful.nn.networks import network_of
 from handful.nn.train import Training
 
 SMALL_SIDE = 28  # px; under it a network that halves the picture five times has nothing left to see
@@ -76,9 +77,9 @@ def fitting_size(side: int) -> int:
 
 
 def _transfer(facts: Facts) -> Recommendation:
-    steps = _steps(facts.num, per_root=12, least=150, most=2000)
+    steps = _steps(facts.num, per_root=16, least=200, most=2000)
     recipe = CNN(
-        network="lite0",
+        network=network_of("lite0"),
         view=View(size=TRANSFER_SIZE),
         tuning=Tuning(decay=0.85),
         training=Training(steps=steps, lr=1e-3, weight_decay=0.02, warmup_steps=steps // 10, eval_every=steps // 3),
@@ -90,7 +91,7 @@ def _transfer(facts: Facts) -> Recommendation:
         f"{TRANSFER_SIZE} px: half the size the weights were trained at costs a third of the time; at 64 px they lose "
         "most of what they know",
         "all of it is trained, earlier stages at lower rates (0.85 per stage): what the first layers see is general",
-        f"{steps} steps of 32, {_passes(steps, facts.num)}: 12 times the root of the number of training pictures",
+        f"{steps} steps of 32, {_passes(steps, facts.num)}: 16 times the root of the number of training pictures",
         *_why_strong(facts),
     )
     return Recommendation(recipe, reasons)
@@ -100,7 +101,7 @@ def _scratch(facts: Facts) -> Recommendation:
     size = fitting_size(facts.side)
     steps = _steps(facts.num, per_root=100, least=1000, most=6000)
     recipe = CNN(
-        network="residual",
+        network=network_of("residual"),
         view=View(size=size),
         training=Training(steps=steps, lr=2e-3, weight_decay=0.02, warmup_steps=steps // 20, eval_every=steps // 3),
         augment=_strong(size, facts),
@@ -119,7 +120,7 @@ def _scratch(facts: Facts) -> Recommendation:
 
 def _tiny(facts: Facts) -> Recommendation:
     size = fitting_size(facts.side)
-    recipe = CNN(network="v3", view=View(size=size), augment=Augmentation())
+    recipe = CNN(network=network_of("v3"), view=View(size=size), augment=Augmentation())
     reasons = (
         f"V3 from random weights at {size} px: pictures of {facts.side} px hold too little for a network that was "
         "trained on photographs of 224 px",

@@ -72,7 +72,8 @@ def safe_flips(source: Source, splits: Sequence[Split] | None, view: View) -> tu
 def _counts(source: Source, protocol: Protocol, splits: Sequence[Split] | None) -> list[int]:
     """About how many training pictures each class will have."""
     if splits is not None:
-        return np.bincount(source.labels[splits[0].train], minlength=source.num_classes).tolist()
+        drawn = np.bincount(source.labels[splits[0].train], minlength=source.num_classes)
+        return [int(count) for count in drawn]
     counts = _share(source, protocol) * np.array(
         [np.sum(source.labels[_learnt(source)] == label) for label in range(source.num_classes)]
     )
