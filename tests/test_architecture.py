@@ -157,7 +157,8 @@ def test_only_stages_runs_methods_on_parts_of_a_split() -> None:
         if isinstance(node, ast.ImportFrom)
         and {alias.name for alias in node.names} & {"evaluate", "load_generator", "require_unseen", "require_real"}
     }
-    assert users == {"handful.study.stages"}
+    draws = {"handful.reproduce.fashion_autoencoder"}  # shows what a stored autoencoder rebuilds, and scores nothing
+    assert users - draws == {"handful.study.stages"}
 
 
 def test_flaws_are_named_where_they_are_guarded_or_made_and_nowhere_else() -> None:
