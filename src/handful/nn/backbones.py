@@ -173,7 +173,7 @@ _NOT_OF_THE_BODY = ("avgpool", "dropout", "fc", "AuxLogits")
 
 def least_size(kind: str) -> int:
     """Return the side in px of the smallest pictures that a network is known to take; 1 where any may do."""
-    return _SHAPES[kind].least if kind in _SHAPES else 1
+    return _SHAPES[kind].least if kind in _SHAPES else {"dinov2": 14}.get(kind, 1)  # one patch
 
 
 def _of_torchvision(
