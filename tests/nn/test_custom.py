@@ -105,6 +105,15 @@ def test_what_is_no_network_is_an_error(given, says):
         build(given)
 
 
+def test_planning_finds_the_function_and_lets_the_planner_load_what_the_jobs_made(monkeypatch):
+    monkeypatch.setattr(custom, "_ASKED", set())
+    recipe = CNN(network=named("Parted"))
+    assert custom.not_yet_run(recipe.network) == ["my_networks:Parted"]
+    assert custom.not_yet_run(recipe.resolved().network) == []
+    with pytest.raises(ConfigError, match="has no function 'plan'"):
+        CNN(network=named("plan")).resolved()
+
+
 # ---- saved folders ----
 
 
@@ -112,7 +121,7 @@ def test_a_folder_runs_its_code_where_this_process_has_or_where_it_is_trusted(fi
     fitted.save(tmp_path / "one")
     Ensemble.of([fitted]).save(tmp_path / "all")
     assert load_classifier(tmp_path / "one").recipe == fitted.recipe
-    monkeypatch.setattr(custom, "_BUILT", set())
+    monkeypatch.setattr(custom, "_ASKED", set())
     for name in ("one", "all"):
         with pytest.raises(
             StoreError, match=r"made by my_networks:Parted, code that is not handful's; .*trust_code=True"

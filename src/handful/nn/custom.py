@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import torch
 from pydantic import Field, JsonValue
@@ -14,7 +14,7 @@ from torch import nn
 from handful.errors import ConfigError
 from handful.nn.network import Network, NetworkRecipe, Start, with_dropout
 
-_BUILT: set[str] = set()  # factories that this process was asked for, and may therefore run again
+_ASKED: set[str] = set()  # factories that this process was asked for, and may therefore run again
 
 
 class Custom(NetworkRecipe):
@@ -26,8 +26,8 @@ class Custom(NetworkRecipe):
     are no maps to explain a decision with.
 
     The recipe names the function and not its text: after changing the text give another name or another option, or
-    results of the old text are taken for those of the new one. Fitting imports the module and runs the function;
-    loading a saved classifier does not, unless this process has done so before or `trust_code` allows it.
+    results of the old text are taken for those of the new one. Planning and fitting import the module and run the
+    function; loading a saved classifier does not, unless this process has done so before or `trust_code` allows it.
 
     Args:
         factory: `package.module:function`, found by import.
@@ -42,13 +42,18 @@ class Custom(NetworkRecipe):
     def code(self) -> tuple[str, ...]:
         return (self.factory,)
 
+    def resolved(self, size: int) -> Self:
+        _found(self.factory)
+        _ASKED.add(self.factory)  # the jobs of a study may run in other processes than the one that planned it
+        return self
+
     def build(self, channels: int, size: int, num_classes: int, dropout: float | None) -> Network:
         """Return the network; its weights are those the function gave it.
 
         Raises:
             ConfigError: the function is not found or returns something else than a module with these logits.
         """
-        _BUILT.add(self.factory)
+        _ASKED.add(self.factory)
         made = _found(self.factory)(channels=channels, size=size, num_classes=num_classes, **self.options)
         if not isinstance(made, nn.Module):
             raise ConfigError(f"network {self.factory}: returned {type(made).__name__}, not a torch.nn.Module")
@@ -89,13 +94,13 @@ def named_factory(function: Callable[..., Any]) -> str:
             f"network: {module}:{name} cannot be found again by name, and each job of a study must; define it at the "
             "top of a module that can be imported, and not in the script itself"
         )
-    _BUILT.add(f"{module}:{name}")
+    _ASKED.add(f"{module}:{name}")
     return f"{module}:{name}"
 
 
 def not_yet_run(recipe: NetworkRecipe) -> list[str]:
     """Return the functions of one's own code behind a recipe that this process has not been asked to run."""
-    return [name for name in recipe.code if name not in _BUILT]
+    return [name for name in recipe.code if name not in _ASKED]
 
 
 def _found(factory: str) -> Callable[..., Any]:
