@@ -41,6 +41,7 @@ RUN_OPTIONS = [
     "--splits-from",
     "--save-splits",
     "--measures",
+    "--mistakes",
     "--budget",
     "--engine",
     "--workers",

@@ -19,6 +19,7 @@ VAE_ARM = Arm("vae", generator=VAE(width=4, depth=2, latent=4, training=TRAINING
 STUDY_FILE = """
 source = "pictures"
 measures = "none"
+mistakes = 0
 arms = [
     "baseline",
     {name = "vae", add = 5, generator = {kind = "vae", width = 4, latent = 4, training = {steps = 4, eval_every = 2}}},
@@ -66,7 +67,7 @@ def write_study(folder: Path, text: str = STUDY_FILE) -> Path:
 def tiny(*arms: Any, source: Any = None, **fields: Any) -> Study:
     """A study of these arms (baseline and a VAE unless told otherwise); what `Protocol` has goes to the protocol."""
     protocol = {"repeats": 2, **{name: fields.pop(name) for name in list(fields) if name in Protocol.model_fields}}
-    fields = {"classifier": CLASSIFIER, "measures": "none", **fields}
+    fields = {"classifier": CLASSIFIER, "measures": "none", "mistakes": 0, **fields}
     return Study(source or digits(), arms=arms or ("baseline", VAE_ARM), protocol=Protocol(**protocol), **fields)
 
 
@@ -90,5 +91,7 @@ def stages(store: Path) -> dict[str, int]:
         "predictions",
         "reconstruction",
         "measures",
+        "explanations",
+        "embedding",
     )
     return {name: num for name in names if (num := len(list(Store(store).records(name))))}

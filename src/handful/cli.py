@@ -105,6 +105,9 @@ def run(
     measures: Annotated[
         str | None, typer.Option(help="Extractor to measure synthetic pictures with, or none [lite0].")
     ] = None,
+    mistakes: Annotated[
+        int | None, typer.Option(min=0, help="Mistakes of each arm that the report explains, 0: none [12].")
+    ] = None,
     budget: Annotated[
         float | None, typer.Option(help="Minutes; what the study leaves open is fitted in. 0: no limit [60].")
     ] = None,
@@ -148,6 +151,7 @@ def run(
                 "regions": None if regions is None else str(regions),
                 "splits_from": None if splits_from is None else str(splits_from),
                 "measures": measures,
+                "mistakes": mistakes,
             }.items()
             if value is not None
         }

@@ -28,7 +28,7 @@ def test_a_quantity_that_no_repeat_has_gives_no_curve() -> None:
     assert _curve("loss", [{}, {}]) is None
 
 
-@pytest.mark.parametrize(("arm", "num"), [("baseline", 3), ("rebuild", 0)])
+@pytest.mark.parametrize(("arm", "num"), [("baseline", 4), ("rebuild", 0)])
 def test_panels_of_an_arm(result: Result, arm: str, num: int) -> None:
     panels = panels_of(result, arm)
     assert len(panels) == num

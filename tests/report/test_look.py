@@ -18,8 +18,9 @@ from handful.cli import app
 from handful.data.drift import compare_sets
 from handful.data.look import look
 from handful.data.source import open_source
-from handful.report.look import PER_CLASS, render_look, thumb_data
+from handful.report.look import PER_CLASS, render_look
 from handful.report.look_lines import MOST, drift_lines, lines
+from handful.report.thumbs import thumb_data
 from handful.show import print_look
 
 HOSTILE = '<b>&"x'

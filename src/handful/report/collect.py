@@ -11,6 +11,7 @@ from handful.data.files import shown
 from handful.report.curves import panels_of
 from handful.report.facts import Fact, arm_words, digests_of, notes_of, protocol_facts, seeds_of
 from handful.report.generated import generated_of
+from handful.report.mistakes import confused_of, mistakes_of
 from handful.report.page import (
     ArmPage,
     ClassCount,
@@ -23,6 +24,7 @@ from handful.report.page import (
     Page,
     difference_of,
 )
+from handful.report.planes import planes_of
 from handful.scores import SCORES
 from handful.study.protocol import QUICK_REPEATS
 from handful.study.result import CLAIM, Result
@@ -52,6 +54,8 @@ def page_of(result: Result) -> Page:
         arms=arms,
         classes=tuple(ClassCount(**{**row, "name": shown(row["name"])}) for row in result.classes),
         generated=generated_of(result),
+        mistakes=mistakes_of(result),
+        planes=planes_of(result),
         jobs=result.jobs,
         failed=tuple(
             Failure(one["stage"], shown(one["arm"]), int(one["repeat"]), one["error"], one["traceback"])
@@ -87,6 +91,7 @@ def _arm(result: Result, name: str, place: int) -> ArmPage:
         comparison=_comparison(result, name, versus) if versus else None,
         per_class=tuple(_class_row(row) for row in result.per_class(name)),
         confusion=result.confusion(name) if score else None,
+        confused=confused_of(result, name),
         panels=panels_of(result, name),
         wanted=tuple(result.store.record(drawn[0])["result"]["wanted"]) if drawn else None,
         trained=result.trained(name),

@@ -41,21 +41,24 @@ class Panel:
 
 
 Reader = Callable[[dict[str, Any], int], float | None]
+VALIDATION_LOSS, SCORES, RATE = "validation loss", "scores", "learning rate"
 PANELS: tuple[tuple[str, tuple[tuple[str, Reader], ...]], ...] = (
     ("training loss", (("loss", lambda history, place: _first(history["train_loss"][place])),)),
-    ("validation loss", (("loss", lambda history, place: history["values"][place].get("loss")),)),
+    (VALIDATION_LOSS, (("loss", lambda history, place: history["values"][place].get("loss")),)),
     (
-        "validation scores",
+        SCORES,
         (
-            ("accuracy", lambda history, place: history["values"][place].get("accuracy")),
-            ("balanced accuracy", lambda history, place: history["values"][place].get("balanced_accuracy")),
+            ("validation", lambda history, place: history["values"][place].get("accuracy")),
+            ("validation, balanced", lambda history, place: history["values"][place].get("balanced_accuracy")),
+            ("training batches", lambda history, place: _told(history, "train_values", place).get("accuracy")),
         ),
     ),
+    (RATE, (("learning rate", lambda history, place: _told(history, "lr", place)),)),
 )
 
 
 def panels_of(result: Result, arm: str) -> tuple[Panel, ...]:
-    """Return training loss, validation loss and validation scores of an arm's classifiers, as far as they are there."""
+    """Return losses, accuracy and learning rate of an arm's classifiers, as far as they are there."""
     keys = result.keys(arm, "classifier")
     histories = [history for repeat in sorted(keys) if (history := _history(result, keys[repeat]))]
     best = tuple(int(history.get("best_step", 0)) for history in histories)
@@ -74,6 +77,12 @@ def _history(result: Result, key: str) -> dict[str, Any]:
         return {}
     history = json.loads(path.read_text(encoding="utf-8")).get("history") or {}
     return dict(history) if {"steps", "train_loss", "values"} <= set(history) else {}
+
+
+def _told(history: dict[str, Any], name: str, place: int) -> Any:
+    """An entry of a list that older classifiers do not have."""
+    found = history.get(name) or []
+    return found[place] if place < len(found) else ({} if name == "train_values" else None)
 
 
 def _first(losses: dict[str, float]) -> float | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from handful.report.curves import Curve, Panel
+from handful.report.curves import RATE, SCORES, VALIDATION_LOSS, Curve, Panel
 from handful.report.page import ArmPage, Page
 from handful.report.svg import (
     ACCENT,
@@ -90,12 +92,12 @@ def by_repeat(page: Page) -> str:
 
 
 def learning(page: Page, arm: ArmPage) -> str:
-    """An arm's panels (training loss, validation loss and scores) against steps; the band spans the repeats."""
+    """An arm's panels (losses, scores, learning rate) against steps; the band spans the repeats."""
     alt = f"Learning curves of {arm.name}: {', '.join(panel.title for panel in arm.panels)} against steps."
     num = len(arm.panels)
-    with drawing(f"curves-{arm.slug}", 8.6 * num / 3, 2.25, alt) as made:
+    with drawing(f"curves-{arm.slug}", 2.6 * num, 2.25, alt) as made:
         for axes, panel in zip(made.figure.subplots(1, num, squeeze=False)[0], arm.panels, strict=True):
-            for curve, colour, line in zip(panel.curves, (ACCENT, SYNTHETIC), ("-", "--"), strict=False):
+            for curve, colour, line in zip(panel.curves, (ACCENT, SYNTHETIC, REAL), ("-", "--", ":"), strict=False):
                 axes.fill_between(curve.steps, curve.low, curve.high, color=colour, alpha=0.2, linewidth=0)
                 axes.plot(curve.steps, curve.mean, line, color=colour, linewidth=1.6, label=curve.name)
                 if len(curve.steps) == 1:
@@ -117,11 +119,12 @@ def _shared(page: Page, axes: Axes, panel: Panel) -> None:
     same = [one for arm in page.arms for one in arm.panels if one.title == panel.title]
     values = np.array([value for one in same for curve in one.curves for value in _values(curve)])
     if len(values):
-        low, high = (0.0, 1.0) if "score" in panel.title else (0.0, float(np.quantile(values, 0.98)) * 1.15)
+        most = float(values.max() if panel.title == RATE else np.quantile(values, 0.98)) * 1.15
+        low, high = (0.0, 1.0) if "score" in panel.title else (0.0, most)
         low = min(low, float(values.min()))
         axes.set_ylim(low, max(high, low + 1e-6))
     axes.set_xlim(0, max((step for one in same for curve in one.curves for step in _steps(curve)), default=1))
-    if "validation" in panel.title:
+    if panel.title in (VALIDATION_LOSS, SCORES):
         for step in panel.best_steps:
             axes.axvline(step, ymax=0.06, color=INK, linewidth=1)
 
@@ -145,7 +148,7 @@ def confusion(page: Page, arm: ArmPage) -> str:
     with drawing(f"confusion-{arm.slug}", side + 0.6, side, alt) as made:
         axes = made.figure.subplots()
         if num <= WRITTEN:
-            _cells(axes, counts, shares, 7.5 if num <= 12 else 5.5)
+            _cells(axes, counts, shares, 7.5 if num <= 12 else 5.5, {one.cell for one in arm.confused})
         else:
             heat = np.zeros((num, num, 4))
             heat[..., :3], heat[..., 3] = WRONG, shares**0.6
@@ -165,7 +168,14 @@ def confusion(page: Page, arm: ArmPage) -> str:
     return made.svg
 
 
-def _cells(axes: Axes, counts: NDArray[np.int64], shares: NDArray[np.float64], size: float) -> None:
+def _cells(
+    axes: Axes,
+    counts: NDArray[np.int64],
+    shares: NDArray[np.float64],
+    size: float,
+    listed: Collection[tuple[int, int]],
+) -> None:
+    """Draw the counts; a cell whose pictures are listed below leads there."""
     for row, column in np.ndindex(*counts.shape):
         share, count = float(shares[row, column]), int(counts[row, column])
         axes.add_patch(Rectangle((column - 0.48, row - 0.48), 0.96, 0.96, color=BAND, linewidth=0))
@@ -180,7 +190,10 @@ def _cells(axes: Axes, counts: NDArray[np.int64], shares: NDArray[np.float64], s
             )
             axes.add_patch(cell)
             colour = ON_ACCENT if share > 0.5 else INK
-            axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=size)
+            text = axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=size)
+            if (row, column) in listed:  # `svg.inline` puts the name of the drawing before the anchor
+                for part in (cell, text):
+                    part.set_url(f"#cell-{row}-{column}")
 
 
 def class_counts(page: Page) -> str:

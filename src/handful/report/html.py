@@ -12,7 +12,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from handful.report import figures
+from handful.report import figures, plane_figures
 from handful.report.collect import page_of
 from handful.report.page import Page
 from handful.report.pictures import Gallery, Pairs, gallery_of, pairs_of
@@ -70,7 +70,13 @@ def _figures(page: Page) -> dict[str, Any]:
         "by_repeat": figures.by_repeat(page) if page.scored else "",
         "class_counts": figures.class_counts(page),
     }
+    if page.planes and page.planes.shared:
+        drawn["plane"] = plane_figures.shared_plane(page, page.planes.shared)
     drawn = {name: Markup(svg) for name, svg in drawn.items()}
+    drawn["planes_named"] = len(page.class_names) <= plane_figures.LEGEND
+    for name, kind in (("arm_planes", "arms"), ("own_planes", "own")):
+        arms = getattr(page.planes, kind) if page.planes else ()
+        drawn[name] = {arm.slug: Markup(plane_figures.arm_plane(page, arm, kind)) for arm in arms}
     drawn["curves"] = {arm.slug: Markup(figures.learning(page, arm)) for arm in page.arms if arm.panels}
     drawn["confusion"] = {
         arm.slug: Markup(figures.confusion(page, arm)) for arm in page.arms if arm.confusion is not None

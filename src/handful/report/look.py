@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import os
 import uuid
 from collections import Counter
@@ -26,6 +24,7 @@ from handful.report.html import environment
 from handful.report.look_lines import drift_lines, lines
 from handful.report.pictures import chosen
 from handful.report.svg import ACCENT, INK, REAL, SYNTHETIC, drawing, quiet, short, whole_steps
+from handful.report.thumbs import SIDE, Thumb, thumb_data
 from handful.rng import numpy_rng
 
 PER_CLASS = 10
@@ -33,17 +32,6 @@ MOST_CLASSES = 60
 MOST_GROUPS = 24
 MOST_IN_GROUP = 6
 MOST_PICTURES = 40
-SIDE = 96
-PLAIN = 40
-
-
-@dataclass(frozen=True)
-class Thumb:
-    """A small picture: its file's name, `data:image/...`, and what stands below it."""
-
-    name: str
-    data: str
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -114,21 +102,6 @@ def render_look(source: Source, found: Findings, other: Source | None = None, dr
         )
     )
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def thumb_data(picture: NDArray[np.uint8]) -> str:
-    """Return `data:image/...` of a picture uint8 [C, H, W]: at most 96 px, PNG to 40 px, else JPEG."""
-    colours = picture[0] if len(picture) == 1 else np.ascontiguousarray(picture.transpose(1, 2, 0))
-    image = Image.fromarray(colours)
-    image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-    plain = max(image.size) <= PLAIN
-    buffer = io.BytesIO()
-    if plain:
-        image.save(buffer, format="PNG", optimize=True)
-    else:
-        image.save(buffer, format="JPEG", quality=85)
-    kind = "png" if plain else "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
 
 
 def _gallery(source: Source, found: Findings, other: Source | None, drift: Drift | None) -> Gallery:

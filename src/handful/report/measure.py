@@ -17,9 +17,10 @@ from handful.data.images import LabeledImages
 from handful.measure.audit import Pair
 from handful.measure.measured import Measured
 from handful.report.html import environment
-from handful.report.look import Row, Thumb, thumb_data
+from handful.report.look import Row
 from handful.report.measure_lines import MARKS, faults, measure_lines, number, told_of
 from handful.report.pictures import PER_CLASS, Gallery, Sheet, chosen, sheet
+from handful.report.thumbs import Thumb, thumb_data
 
 ROWS_OF_ONE = 5
 COMPARED = ("near_copies", "kernel", "density", "coverage", "vendi", "ssim_within")

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from handful.report.curves import Panel
 from handful.report.facts import Fact, Seeds
 from handful.report.generated import Generated
+from handful.report.mistakes import ArmMistakes, Confused
+from handful.report.planes import Planes
 from handful.scores import SCORES
 from handful.study.result import Trained
 
@@ -86,6 +88,7 @@ class ArmPage:
         scores: by name, those of SCORES; empty where there are none, `reconstruction_mse` alone for an arm without
             a classifier.
         confusion: int [K, K] summed over repeats, None where nothing is predicted.
+        confused: which test pictures were taken for what, the most frequent confusions.
         trained: real and made pictures per class that its classifier saw, None where none is finished.
         wanted: how many synthetic pictures it was to get per class; None where it has no generator.
     """
@@ -101,6 +104,7 @@ class ArmPage:
     comparison: Comparison | None
     per_class: tuple[ClassRow, ...]
     confusion: NDArray[np.int64] | None
+    confused: tuple[Confused, ...]
     panels: tuple[Panel, ...]
     trained: Trained | None
     wanted: tuple[int, ...] | None
@@ -168,6 +172,8 @@ class Page:
     arms: tuple[ArmPage, ...]
     classes: tuple[ClassCount, ...]
     generated: Generated | None
+    mistakes: tuple[ArmMistakes, ...]
+    planes: Planes | None
     jobs: dict[str, int]
     failed: tuple[Failure, ...]
     notes: tuple[str, ...]

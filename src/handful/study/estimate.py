@@ -15,6 +15,7 @@ from handful import rng
 from handful.data.balance import amounts, kept_of
 from handful.data.images import LabeledImages
 from handful.nn.train import How, one_thread
+from handful.study.embedding import MOST as MOST_POINTS
 from handful.study.measured import MOST
 from handful.study.stages import Job
 from handful.study.store import Store
@@ -26,6 +27,7 @@ TIMED_STEPS = 3
 SMALL_JOB = 0.2  # seconds of a job that trains nothing
 MEASURED = {"pixels": 0.001, "lite0": 0.05}  # seconds that one picture takes to be measured, on one core
 OTHER_NETWORK = 0.3  # of larger extractors
+EXPLAINED, LAID_OUT = 3.0, 8.0  # seconds of `explanations`, and of laying out `embedding`, on one core
 
 
 def recipe_of(plan: Plan, arm: str, job: Job) -> Any:
@@ -49,19 +51,27 @@ def expected(plan: Plan, store: Store, device: str, timings: Timings) -> dict[st
     """
     num_train = len(next(iter(plan.splits.values())).train)
     seconds: dict[str, float] = {}
-    for (arm, _), jobs in plan.jobs_by_arm().items():
-        for job in jobs:
-            if job.key in seconds or store.has(job.key):
-                continue
-            recipe = recipe_of(plan, arm, job)
-            if job.stage == "measures":
-                seconds[job.key] = measure_seconds(plan, arm, job)
-                continue
-            if recipe is None:
-                seconds[job.key] = SMALL_JOB
-                continue
+    for job in plan.jobs:
+        if store.has(job.key):
+            continue
+        recipe = recipe_of(plan, job.arm, job)
+        if recipe is not None:
             seconds[job.key] = fit_seconds(recipe, plan.source.class_names, num_train, device, timings)
+        else:
+            seconds[job.key] = _other_seconds(plan, job)
     return seconds
+
+
+def _other_seconds(plan: Plan, job: Job) -> float:
+    """The seconds of a job that fits nothing."""
+    if job.stage == "measures":
+        return measure_seconds(plan, job.arm, job)
+    if job.stage == "explanations":
+        return EXPLAINED
+    if job.stage == "embedding":
+        num = min(sum(MOST_POINTS.values()), len(plan.source.labels))
+        return LAID_OUT + num * MEASURED.get(str(job.spec["extractor"]), OTHER_NETWORK)
+    return SMALL_JOB
 
 
 def measure_seconds(plan: Plan, arm: str, job: Job) -> float:

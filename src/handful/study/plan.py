@@ -24,7 +24,7 @@ from handful.planner import PRIOR, detectable
 from handful.study.advice import advice_for
 from handful.study.estimate import Timings, expected
 from handful.study.protocol import QUICK_REPEATS, Protocol
-from handful.study.stages import Job, jobs_of
+from handful.study.stages import Job, embedding_of, jobs_of
 from handful.study.store import Store
 from handful.study.study import ResolvedStudy, Study, asks_advice, likely_view, resolve
 from handful.study.validation import require_validation
@@ -74,7 +74,11 @@ class Plan:
     @property
     def jobs(self) -> list[Job]:
         """Every job once, in the order they run."""
-        return list({job.key: job for jobs in self.jobs_by_arm().values() for job in jobs}.values())
+        made = self.jobs_by_arm()
+        first = [job for (_, repeat), jobs in made.items() for job in jobs if repeat == 0]
+        last = embedding_of(self.study, first, self.split_key(self.study.protocol.reference, 0))
+        every = [job for jobs in made.values() for job in jobs] + ([last] if last else [])
+        return list({job.key: job for job in every}.values())
 
     @property
     def detectable(self) -> float | None:

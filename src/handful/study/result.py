@@ -18,6 +18,8 @@ from handful.config import recipe_from
 from handful.errors import StoreError, unknown
 from handful.influence import PER_CLASS, ClassEstimate, compare_probs, estimate_classes, estimate_probs, predicted_of
 from handful.scores import SCORES, confusion, scores_for
+from handful.study.embedding import Embedding, embedding_json, get_embedding
+from handful.study.explained import Explained, get_explained, mistake_rows
 from handful.study.inheriting import control_among
 from handful.study.measure_rows import audit_rows, change_rows, mean_rows
 from handful.study.measured import MEASURES, get_measures
@@ -314,13 +316,22 @@ class Result:
         """Name and real pictures per part of each class, in the first repeat."""
         counts = {}
         split = self.store.arrays(self.page["splits"][0]["key"])
-        images = get_images(self.store, self._images_key)
+        labels = self.labels
         for part in ("train", "val", "test"):
-            counts[part] = np.bincount(images.labels[split[part]], minlength=len(self.class_names))
+            counts[part] = np.bincount(labels[split[part]], minlength=len(self.class_names))
         return [
             {"name": name, **{part: int(counts[part][place]) for part in counts}}
             for place, name in enumerate(self.class_names)
         ]
+
+    @property
+    def arms_by_synthetic(self) -> dict[str, list[str]]:
+        """The arms that train on each result of the stage `synthetic` in the first repeat."""
+        made: dict[str, list[str]] = {}
+        for arm in self.arms:
+            if key := self.keys(arm, "synthetic").get(0):
+                made.setdefault(key, []).append(arm)
+        return made
 
     @cached_property
     def _images_key(self) -> str:
@@ -399,6 +410,34 @@ class Result:
     @cached_property
     def _measured(self) -> dict[str, dict[int, dict[str, Any]]]:
         return {}
+
+    def explained(self, arm: str) -> dict[int, Explained]:
+        """Return the most confident mistakes of an arm with where its network looked, by repeat; often of one."""
+        return {repeat: get_explained(self.store, key) for repeat, key in self.keys(arm, "explanations").items()}
+
+    def mistakes(self, arm: str) -> list[dict[str, Any]]:
+        """Return the most confident mistakes of an arm on test, see `explained.mistake_rows`; often empty."""
+        return [
+            row
+            for repeat, found in self.explained(arm).items()
+            for row in mistake_rows(found, self.labels, self.class_names, self.picture_names, repeat)
+        ]
+
+    @property
+    def embedding(self) -> Embedding | None:
+        """The plane in which real and all synthetic pictures of the first repeat lie; None where there is none."""
+        keys = [job["key"] for job in self.page["jobs"] if job["stage"] == "embedding"]
+        return get_embedding(self.store, keys[0]) if keys and self.store.has(keys[0]) else None
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """The class of every picture of the source, int64."""
+        return get_images(self.store, self._images_key).labels
+
+    @property
+    def picture_names(self) -> tuple[str, ...] | None:
+        """The name of every picture of the source; None in a store that does not keep them."""
+        return self.store.ids(self.study.data)
 
     def predicts(self) -> list[dict[str, Any]]:
         """Return, per measure, how it went with usefulness in this study; empty where nothing was measured.
@@ -502,6 +541,7 @@ class Result:
             "arms": [self._arm_json(arm) for arm in self.arms],
             "predicts": self.predicts(),
             "pretraining": {arm: versus_json(versus) for arm, versus in self.pretraining.items()},
+            "embedding": embedding_json(self.embedding, self.arms_by_synthetic) if self.embedding else None,
             "failed": self.failed,
             "verdict": self.verdict,
             "inflated": self.inflated or None,
@@ -519,6 +559,7 @@ class Result:
             "drawing": self.drawing(arm),
             "measures": self.measures(arm),
             "audits": self.audits(arm),
+            "mistakes": self.mistakes(arm),
             "train_real": list(trained.real) if (trained := self.trained(arm)) else [],
             "flaws": list(self.protocol.all_flaws),
         }

@@ -1,7 +1,8 @@
 """The stages of a study, and the one place that knows their order.
 
-    images, split ──> generator ──> synthetic ──> classifier ──> predictions
-                          │             └────────────────────> measures
+    images, split ──> generator ──> synthetic ──> classifier ──> predictions ──> explanations
+                          │             ├────────────────────> measures
+                          │             └────────────────────> embedding (of all arms)
                           └──────────────────────────────────> reconstruction
 
     images, split ──> generator or encoder ──> classifier, whose network starts from its weights
@@ -12,7 +13,7 @@ training part alone, which is that of the baseline.
 Each stage is a function of (spec, inputs, store, how) that reads its inputs from the store and fills a folder. The key
 of its job is the digest of the stage, its version, the spec and the keys of its inputs: arms that share a prefix share
 its jobs. Images and splits are put into the store by the run itself; everything else is a job. Nothing reads the
-measures: they may look at the test part because they influence nothing.
+measures, the explanations and the embedding: they may look at the test part because they influence nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import os
 import platform
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,8 @@ from handful.generate.table import GENERATORS, load_generator
 from handful.nn.inherited import Inherited
 from handful.nn.train import How, one_thread
 from handful.study.arms import Arm
+from handful.study.embedding import SYNTHETIC, embed_pictures
+from handful.study.explained import explain
 from handful.study.measured import measure_synthetic
 from handful.study.store import Store
 from handful.study.stored import get_images, get_synthetic, images_key, save_arrays
@@ -89,7 +92,7 @@ def job_key(stage: str, spec: Mapping[str, Any], inputs: Mapping[str, str]) -> s
 
 
 def jobs_of(study: ResolvedStudy, arm: Arm, repeat: int, split: str) -> list[Job]:
-    """Return the jobs of one arm in one repeat, in their order; the last one's result is what the arm is scored by.
+    """Return the jobs of one arm in one repeat, in their order; it is scored by `predictions` or `reconstruction`.
 
     Args:
         split: key of the repeat's split.
@@ -154,8 +157,29 @@ def jobs_of(study: ResolvedStudy, arm: Arm, repeat: int, split: str) -> list[Job
     if made := composed(arm):
         spec["composition"] = {**made, "seed": seed("order")}
     classifier = job("classifier", spec, **inputs)
-    job("predictions", {"flaws": flaws}, images=inputs["images"], classifier=classifier.key)
+    predictions = job("predictions", {"flaws": flaws}, images=inputs["images"], classifier=classifier.key)
+    if study.mistakes and repeat == 0:
+        asked = {"most": study.mistakes, "seed": protocol.seed}
+        job("explanations", asked, images=inputs["images"], classifier=classifier.key, predictions=predictions.key)
     return jobs
+
+
+def embedding_of(study: ResolvedStudy, first: Sequence[Job], split: str) -> Job | None:
+    """Return the job that draws the pictures of all arms in one plane; None where the study measures nothing.
+
+    Args:
+        first: the jobs of all arms in the first repeat.
+        split: key of the reference arm's split there.
+    """
+    if study.measures == "none":
+        return None
+    reference = study.arm(study.protocol.reference)
+    view = study.classifier_of(reference).view
+    keys = dict.fromkeys(job.key for job in first if job.stage == "synthetic")
+    made = {f"{SYNTHETIC}{place}": key for place, key in enumerate(keys)}
+    spec = {"extractor": study.measures, "view": view.describe(), "seed": study.protocol.seed}
+    inputs = {"split": split, "images": images_key(study.data, view), **made}
+    return Job("embedding", spec, inputs, reference.name, 0)
 
 
 def composed(arm: Arm) -> dict[str, Any]:
@@ -377,6 +401,30 @@ def rebuild_test(spec: dict[str, Any], inputs: Inputs, store: Store, how: How, f
     return {}
 
 
+def explain_mistakes(spec: dict[str, Any], inputs: Inputs, store: Store, how: How, folder: Path) -> dict[str, Any]:
+    """Keep the most confident mistakes on test, where the network looked, and the training pictures most like them."""
+    made = store.record(inputs["classifier"])
+    train, _ = fitted_parts(made["spec"], made["inputs"], store)
+    test = get_images(store, inputs["images"]).take(Split(**store.arrays(inputs["split"])).test)
+    require_real(test, "test")
+    return explain(
+        load_classifier(store.folder(inputs["classifier"])),
+        train,
+        test,
+        store.arrays(inputs["predictions"])["probs"],
+        most=spec["most"],
+        seed=spec["seed"],
+        device=how.device,
+        folder=folder,
+    )
+
+
+def embed(spec: dict[str, Any], inputs: Inputs, store: Store, how: How, folder: Path) -> dict[str, Any]:
+    """Lay pictures of the first repeat out in one plane, real ones and those of every arm's generator together."""
+    view = View(**_fields(spec["view"]))
+    return embed_pictures(spec, inputs, store, how.device, folder, lambda pixels: _seen_at(pixels, view))
+
+
 @dataclass(frozen=True)
 class Stage:
     """A stage's function and the version that goes into every key."""
@@ -393,6 +441,8 @@ STAGES: dict[str, Stage] = {
     "predictions": Stage(predict_test),
     "reconstruction": Stage(rebuild_test),
     "measures": Stage(measure_synthetic),
+    "explanations": Stage(explain_mistakes),
+    "embedding": Stage(embed),
 }
 
 

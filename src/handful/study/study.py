@@ -66,7 +66,10 @@ class Study(Recipe):
         splits_from: a file of splits (see `handful.data.split_file`) that are used instead of drawing them; repeats
             that are left open are as many as it holds.
         measures: the extractor that synthetic pictures are measured with, see `handful.measure.extractors`, or `none`;
-            None: `lite0` where its weights are installed, else `pixels`. It changes no other number.
+            None: `lite0` where its weights are installed, else `pixels`. It changes no other number. The pictures of
+            the first repeat are also drawn in one plane by its features.
+        mistakes: of the first repeat of each arm, the most confident ones on test that the report shows, with where
+            the network looked and the training pictures most like them; 0: none. A few seconds an arm.
     """
 
     source: Annotated[Any, Field(exclude=True)]
@@ -81,6 +84,7 @@ class Study(Recipe):
     regions: Annotated[str | Path | None, Field(exclude=True)] = None
     splits_from: Annotated[str | Path | None, Field(exclude=True)] = None
     measures: str | None = None
+    mistakes: Annotated[int, Field(ge=0, le=100)] = 12
 
     def __init__(self, source: Any = None, /, **fields: Any) -> None:
         super().__init__(**({**fields, "source": source} if source is not None else fields))
@@ -125,6 +129,7 @@ class ResolvedStudy(Recipe):
         arms: every arm with its own view, classifier and generator filled in.
         splits: digests of the splits that were given in a file; None where the protocol draws them.
         measures: extractor that synthetic pictures are measured with, or `none`.
+        mistakes: how many of each arm are explained.
     """
 
     data: str
@@ -134,6 +139,7 @@ class ResolvedStudy(Recipe):
     arms: tuple[Arm, ...]
     splits: tuple[str, ...] | None = None
     measures: str = "none"
+    mistakes: int = 0
 
     def classifier_of(self, arm: Arm) -> ClassifierRecipe:
         """Return the classifier recipe of an arm: the study's own with the arm's change."""
@@ -216,6 +222,7 @@ def resolve(
         arms=tuple(arm.changed(classifier=arm.classifier.resolved()) if arm.classifier else arm for arm in arms),
         splits=None if splits is None else tuple(split.digest for split in splits),
         measures=study.measures or default_extractor(),
+        mistakes=study.mistakes,
     )
     if protocol.score not in (sensible := scores_for(len(source.class_names))):
         raise ConfigError(
