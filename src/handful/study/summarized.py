@@ -1,0 +1,88 @@
+"""The network of an arm, of a study or of the table, built to be looked at; no weights are fetched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from handful import rng
+from handful.classify.cnn import CNN
+from handful.classify.contract import ClassifierRecipe
+from handful.config import recipe_from
+from handful.data.images import View
+from handful.errors import ConfigError, unknown
+from handful.nn.networks import NETWORKS
+from handful.nn.summary import Summary, summarize
+from handful.study.arms import ARMS, read_arm
+from handful.study.result import Result
+from handful.study.store import Store
+from handful.study.study import read_study
+
+SIZE = 64
+
+
+def summary_of(
+    what: str,
+    *,
+    arm: str | None = None,
+    size: int | None = None,
+    classes: int | None = None,
+    channels: int | None = None,
+) -> tuple[str, Summary]:
+    """Return (title, summary) of a network.
+
+    Args:
+        what: a name of NETWORKS, an arm of the table, a study file (.toml) or a store.
+        arm: of a study file or a store; a file's shared classifier where it is None, a store's first arm.
+        size, classes, channels: of the pictures; None: a store's own, a recipe's, else 64 px, 10 classes, 3 channels.
+
+    Raises:
+        ConfigError: no such name, or a network that does not take such pictures.
+    """
+    recipe, known = _found(what, arm)
+    if classes is not None and known is not None and classes != known:
+        raise ConfigError(f"--classes {classes}: {what} has {known}")
+    view = recipe_from(View, {**recipe.view.to_json(), "size": size or recipe.view.size}, where="--image-size")
+    given = channels or view.channels or 3
+    seen = recipe.network.takes(given)
+    with rng.forked(0):
+        network = recipe.network.build(given, view.size, classes or known or 10, recipe.dropout)
+    frozen = network.stages if recipe.tuning.frozen else ()
+    return f"{what}, {arm}" if arm else what, summarize(network, seen, view.size, frozen)
+
+
+def _found(what: str, arm: str | None) -> tuple[CNN, int | None]:
+    """The recipe, and how many classes there are where that is known."""
+    path = Path(what)
+    if (path / "store.json").exists():
+        result = Result.of(Store.existing(path))
+        found = result.study.classifier_of(result.study.arm(arm or result.arms[0]))
+        return _network_recipe(found), len(result.class_names)
+    if path.suffix == ".toml":
+        return _of_file(path, arm), None
+    if arm is not None:
+        raise ConfigError(f"--arm is for a study file or a store, {what!r} is neither")
+    if what in NETWORKS or what.startswith("timm:"):
+        return CNN(network=what, view=View(size=SIZE)), None  # type: ignore[arg-type]  # read by its validator
+    if what.split("+")[0] in ARMS:
+        own = read_arm(what).classifier
+        return (CNN(view=View(size=SIZE)) if own is None else _network_recipe(own)), None
+    names = [*NETWORKS, *ARMS]
+    raise ConfigError(f"{what}: neither a study file nor a store, and {unknown('network or arm', what, names)}")
+
+
+def _of_file(path: Path, arm: str | None) -> CNN:
+    study = read_study(path)
+    shared = _network_recipe(study.classifier or CNN(view=View(size=SIZE)))
+    if study.image_size:
+        shared = shared.changed(view=shared.view.changed(size=study.image_size))
+    arms = {one.name: one for one in study.arms or ()}
+    if arm is not None and arm not in arms:
+        raise ConfigError(f"{path}: {unknown('arm', arm, arms)}")
+    own = arms[arm].classifier if arm is not None else None
+    return shared if own is None else _network_recipe(own)
+
+
+def _network_recipe(recipe: ClassifierRecipe) -> CNN:
+    if not isinstance(recipe, CNN):
+        raise ConfigError(f"a classifier of kind {recipe.kind!r} is no network: there is nothing to summarize")
+    return recipe

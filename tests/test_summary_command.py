@@ -1,0 +1,86 @@
+"""`handful summary`: of a network, an arm, a study file and a store; in the terminal, as JSON, page and drawing."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import handful
+from handful.cli import app
+from handful.errors import ConfigError
+from handful.report.network import number
+from handful.study.summarized import summary_of
+from tiny_study import tiny, write_study
+
+
+def told(*given: object) -> dict[str, object]:
+    made = CliRunner().invoke(app, ["summary", *map(str, given), "--json"])
+    assert made.exit_code == 0, made.output
+    return json.loads(made.stdout)
+
+
+def test_a_network_is_shown_at_the_size_asked_for() -> None:
+    made = CliRunner().invoke(app, ["summary", "base", "--image-size", "8", "--classes", "3", "--channels", "1"])
+    assert made.exit_code == 0
+    assert "body.0.0" in made.stdout
+    assert "base: pictures 1 × 8 × 8; 7,235 parameters, 7,235 trained, 0 frozen" in made.stdout
+
+
+def test_an_arm_a_study_file_and_a_store_are_networks_too(tmp_path: Path) -> None:
+    assert told("augment+vae") == told("v3")
+    path = write_study(tmp_path)
+    assert told(path, "--channels", 1, "--classes", 3) == told(
+        "base", *["--image-size", "8", "--classes", "3", "--channels", "1"]
+    )
+    frozen = handful.CNN(network="base", view=handful.View(size=8), tuning={"frozen": True})
+    study = tiny("baseline", handful.Arm("frozen", classifier=frozen), steps=1, repeats=1)
+    handful.run(study, tmp_path / "store", engine="serial", device="cpu")
+    title, found = summary_of(str(tmp_path / "store"), arm="frozen")
+    assert title.endswith("store, frozen")
+    assert found.picture == (1, 8, 8)
+    assert found.stages[-1].output == (3,)
+    assert found.trained == found.stages[-1].parameters < found.parameters
+
+
+@pytest.mark.parametrize(
+    ("what", "options", "fault"),
+    [
+        ("v33", {}, "unknown network or arm 'v33'; did you mean 'v3'"),
+        ("v3", {"arm": "vae"}, "--arm is for a study file or a store"),
+        ("v3", {"size": 2}, "greater than or equal to 4"),
+        ("nowhere.toml", {}, "no such file"),
+    ],
+)
+def test_what_is_no_network_is_named(what: str, options: dict[str, object], fault: str) -> None:
+    with pytest.raises(ConfigError, match=fault):
+        summary_of(what, **options)
+
+
+@pytest.mark.parametrize("suffix", [".svg", ".html"])
+def test_the_drawing_has_a_box_for_each_stage_with_its_shape(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"out{suffix}"
+    made = CliRunner().invoke(app, ["summary", "v2", "--image-size", "16", "-o", str(path)])
+    assert made.exit_code == 0, made.output
+    text = path.read_text(encoding="utf-8")
+    drawing = ET.fromstring(text[text.index("<svg") : text.index("</svg>") + 6])
+    space = "{http://www.w3.org/2000/svg}"
+    assert len(drawing.findall(f"{space}rect")) == 6
+    words = [one.text for one in drawing.findall(f"{space}text")]
+    for shape in ("3 × 16 × 16", "16 × 8 × 8", "128 × 2 × 2"):
+        assert shape in words
+    assert ("var(--" in text) == (suffix == ".html")
+    assert "http://" not in text.replace('xmlns="http://www.w3.org/2000/svg"', "")
+
+
+def test_another_kind_of_file_is_refused(tmp_path: Path) -> None:
+    made = CliRunner().invoke(app, ["summary", "base", "-o", str(tmp_path / "out.pdf")])
+    assert isinstance(made.exception, ConfigError)
+    assert "is written as .html or .svg" in str(made.exception)
+
+
+def test_counts_are_short() -> None:
+    assert [number(value) for value in (7, 1234, 5_678_901, 2 * 10**9)] == ["7", "1.23 k", "5.68 M", "2 G"]
