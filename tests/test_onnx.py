@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 import handful
@@ -83,7 +85,9 @@ def test_missing_packages_name_the_extra(tmp_path: Path, monkeypatch: pytest.Mon
         write_onnx(fitted(0, "base"), tmp_path / "model.onnx")
 
 
-def test_export_writes_it_beside_the_weights(tmp_path: Path) -> None:
+def test_export_writes_it_beside_the_weights_and_the_docs_run_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     study = tiny("baseline", steps=2, repeats=2)
     handful.run(study, tmp_path / "store", engine="serial", device="cpu")
     made = CliRunner().invoke(app, ["export", str(tmp_path / "store"), "--onnx", "-o", str(tmp_path / "model")])
@@ -101,6 +105,16 @@ def test_export_writes_it_beside_the_weights(tmp_path: Path) -> None:
     assert set(card["about"]["scores"]["accuracy"]) == {"mean", "sd", "interval", "values"}
     assert len(card["about"]["scores"]["accuracy"]["values"]) == 2
     assert len(card["about"]["data"]) == 64
+    picture = np.random.default_rng(1).integers(0, 256, (20, 30), dtype=np.uint8)
+    Image.fromarray(picture).save(tmp_path / "new.png")
+    docs = (Path(__file__).parents[1] / "docs" / "using.md").read_text(encoding="utf-8")
+    (block,) = [one for one in re.findall(r"```python\n(.*?)```", docs, flags=re.DOTALL) if "onnxruntime" in one]
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(compile(block, "using.md", "exec"), names)
+    made = classifier.predict("new.png")
+    np.testing.assert_allclose(names["probabilities"], made.probs, atol=1e-5)
+    assert capsys.readouterr().out.splitlines()[-1:] == list(made)
 
 
 def test_pictures_and_onnx_exclude_each_other(tmp_path: Path) -> None:

@@ -100,3 +100,11 @@ def test_memory_is_four_bytes_a_number() -> None:
     assert told.weight_bytes == 4 * told.parameters
     assert told.training_bytes(2) - told.training_bytes(1) == 4 * told.activations
     assert told.training_bytes(1) == 4 * (4 * told.parameters + told.activations)
+
+
+def test_a_published_network_has_its_published_numbers() -> None:
+    """ResNet18 for 1,000 classes at 224 px: 11,689,512 parameters 1.81 G multiply-adds (torchvision's card)."""
+    told = summarize(network_of({"kind": "resnet18", "weights": "random"}).build(3, 224, 1000, None), 3, 224)
+    assert told.parameters == 11_689_512
+    assert told.multiply_adds == 1_814_073_344
+    assert [stage.output for stage in told.stages[-2:]] == [(512, 7, 7), (1000,)]
