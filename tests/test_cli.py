@@ -20,7 +20,7 @@ import handful
 from handful.cli import app, main
 from tiny_study import NAMES, STUDY_FILE, results, write_pictures, write_study
 
-COMMANDS = ("look", "run", "generate", "measure", "status", "report", "predict", "export", "summary")
+COMMANDS = ("look", "run", "generate", "measure", "status", "report", "predict", "export", "summary", "reproduce")
 HERE = ("--engine", "serial", "--device", "cpu", "--budget", "0")
 RUN_OPTIONS = [
     "-o",
