@@ -10,9 +10,11 @@ import pytest
 from typer.testing import CliRunner
 
 import handful
+from handful.classify.recommend import Facts, recommend
 from handful.cli import app
 from handful.errors import ConfigError
 from handful.report.network import number
+from handful.study.advice import weights_at_hand
 from handful.study.summarized import summary_of
 from tiny_study import tiny, write_study
 
@@ -31,7 +33,9 @@ def test_a_network_is_shown_at_the_size_asked_for() -> None:
 
 
 def test_an_arm_a_study_file_and_a_store_are_networks_too(tmp_path: Path) -> None:
-    assert told("augment+vae") == told("v3")
+    advised = recommend(Facts(counts=(30,) * 10, side=64, weights=weights_at_hand())).classifier
+    assert told("augment+vae") == told(advised.network.kind, "--image-size", advised.view.size)
+    assert told("autoencoder-encoder", "--image-size", 28)["stages"][-1]["output"] == [10]
     path = write_study(tmp_path)
     assert told(path, "--channels", 1, "--classes", 3) == told(
         "base", *["--image-size", "8", "--classes", "3", "--channels", "1"]

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from handful import rng
 from handful.classify.cnn import CNN
 from handful.classify.contract import ClassifierRecipe
+from handful.classify.recommend import Facts, recommend
 from handful.config import recipe_from
 from handful.data.images import View
 from handful.errors import ConfigError, unknown
 from handful.nn.networks import NETWORKS
 from handful.nn.summary import Summary, summarize
-from handful.study.arms import ARMS, read_arm
+from handful.study.advice import weights_at_hand
+from handful.study.arms import ARMS, Arm, read_arm
+from handful.study.inheriting import network_of_heir
 from handful.study.result import Result
 from handful.study.store import Store
 from handful.study.study import read_study
@@ -31,7 +35,8 @@ def summary_of(
     """Return (title, summary) of a network.
 
     Args:
-        what: a name of NETWORKS, an arm of the table, a study file (.toml) or a store.
+        what: a name of NETWORKS or `timm:NAME`, an arm of the table, a study file (.toml) or a store. Where a study
+            says no classifier, it is the one recommended for ten classes of 30 pictures of 64 px.
         arm: of a study file or a store; a file's shared classifier where it is None, a store's first arm.
         size, classes, channels: of the pictures; None: a store's own, a recipe's, else 64 px, 10 classes, 3 channels.
 
@@ -64,22 +69,35 @@ def _found(what: str, arm: str | None) -> tuple[CNN, int | None]:
     if what in NETWORKS or what.startswith("timm:"):
         return CNN(network=what, view=View(size=SIZE)), None  # type: ignore[arg-type]  # read by its validator
     if what.split("+")[0] in ARMS:
-        own = read_arm(what).classifier
-        return (CNN(view=View(size=SIZE)) if own is None else _network_recipe(own)), None
+        return _of_arm(read_arm(what), None), None
     names = [*NETWORKS, *ARMS]
     raise ConfigError(f"{what}: neither a study file nor a store, and {unknown('network or arm', what, names)}")
 
 
 def _of_file(path: Path, arm: str | None) -> CNN:
     study = read_study(path)
-    shared = _network_recipe(study.classifier or CNN(view=View(size=SIZE)))
-    if study.image_size:
+    shared = study.classifier
+    if shared is not None and study.image_size:
         shared = shared.changed(view=shared.view.changed(size=study.image_size))
+    if arm is None:
+        return _network_recipe(shared or _recommended())
     arms = {one.name: one for one in study.arms or ()}
-    if arm is not None and arm not in arms:
+    if arm not in arms:
         raise ConfigError(f"{path}: {unknown('arm', arm, arms)}")
-    own = arms[arm].classifier if arm is not None else None
-    return shared if own is None else _network_recipe(own)
+    return _of_arm(arms[arm], shared)
+
+
+def _of_arm(arm: Arm, shared: ClassifierRecipe | None) -> CNN:
+    """The recipe of an arm, with the network that it inherits, if any."""
+    recipe = _network_recipe(arm.classifier or shared or _recommended())
+    heir = None if arm.pretrain is None else network_of_heir(arm.pretrain, recipe)
+    changes: dict[str, Any] = {} if heir is None else {"network": heir}
+    return recipe.changed(**changes, **({} if arm.dropout is None else {"dropout": arm.dropout}))
+
+
+def _recommended() -> CNN:
+    """What is recommended for pictures of middling size and number, as no pictures are at hand."""
+    return recommend(Facts(counts=(30,) * 10, side=SIZE, weights=weights_at_hand())).classifier
 
 
 def _network_recipe(recipe: ClassifierRecipe) -> CNN:
