@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from handful.errors import ConfigError, unknown
-from handful.reproduce import cifar_cnn, fashion_autoencoder, satellite_fusion, signs_autoencoders, signs_diffusion
+from handful.reproduce import (
+    animals_transfer,
+    cifar_cnn,
+    fashion_autoencoder,
+    satellite_fusion,
+    signs_autoencoders,
+    signs_diffusion,
+)
 from handful.reproduce.entry import Reproduction
 
-MODULES = (signs_autoencoders, signs_diffusion, cifar_cnn, satellite_fusion, fashion_autoencoder)
+MODULES = (signs_autoencoders, signs_diffusion, cifar_cnn, satellite_fusion, animals_transfer, fashion_autoencoder)
 STUDIES: dict[str, Reproduction] = {one.ENTRY.name: one.ENTRY for one in MODULES}
 
 
