@@ -107,6 +107,8 @@ def print_status(result: Result) -> None:
     console.print(f"{jobs['finished']} jobs finished, {jobs['failed']} failed, {jobs['open']} open")
     for arm in result.progress:
         console.print(f"  {arm['name']}: {arm['finished']} of {arm['repeats']} repeats", markup=False)
+        if diagnosis := result.diagnosis(arm["name"]):
+            console.print(f"    {diagnosis.whole.said}", markup=False, highlight=False, soft_wrap=True)
     for failure in result.failed:
         console.print(f"\n{failure['stage']} of {failure['arm']}, repeat {failure['repeat']}:", markup=False)
         console.print(failure["traceback"] or failure["error"], markup=False, highlight=False, soft_wrap=True)

@@ -93,6 +93,7 @@ def _arm(result: Result, name: str, place: int) -> ArmPage:
         confusion=result.confusion(name) if score else None,
         confused=confused_of(result, name),
         panels=panels_of(result, name),
+        diagnosis=diagnosis.whole.said if (diagnosis := result.diagnosis(name)) else "",
         wanted=tuple(result.store.record(drawn[0])["result"]["wanted"]) if drawn else None,
         trained=result.trained(name),
         cost=Cost(

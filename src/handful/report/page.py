@@ -89,6 +89,7 @@ class ArmPage:
             a classifier.
         confusion: int [K, K] summed over repeats, None where nothing is predicted.
         confused: which test pictures were taken for what, the most frequent confusions.
+        diagnosis: whether its classifiers fit, overfit, underfit or have not converged; empty where none is finished.
         trained: real and made pictures per class that its classifier saw, None where none is finished.
         wanted: how many synthetic pictures it was to get per class; None where it has no generator.
     """
@@ -106,6 +107,7 @@ class ArmPage:
     confusion: NDArray[np.int64] | None
     confused: tuple[Confused, ...]
     panels: tuple[Panel, ...]
+    diagnosis: str
     trained: Trained | None
     wanted: tuple[int, ...] | None
     cost: Cost

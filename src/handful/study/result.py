@@ -18,6 +18,7 @@ from handful.config import recipe_from
 from handful.errors import StoreError, unknown
 from handful.influence import PER_CLASS, ClassEstimate, compare_probs, estimate_classes, estimate_probs, predicted_of
 from handful.scores import SCORES, confusion, scores_for
+from handful.study.diagnosis import ArmDiagnosis, diagnoses_of
 from handful.study.embedding import Embedding, embedding_json, get_embedding
 from handful.study.explained import Explained, get_explained, mistake_rows
 from handful.study.inheriting import control_among
@@ -157,6 +158,14 @@ class Result:
             if len(made["labels"]):
                 values.append(score.value(made["labels"], made["probs"]))
         return {**_mean_sd(values), "values": values} if values else None
+
+    def diagnosis(self, arm: str) -> ArmDiagnosis | None:
+        """Whether an arm's classifiers fit, overfit, underfit or have not converged; None where none is finished."""
+        return self._diagnoses.get(arm)
+
+    @cached_property
+    def _diagnoses(self) -> dict[str, ArmDiagnosis]:
+        return diagnoses_of(self)
 
     def per_class(self, arm: str) -> list[dict[str, Any]]:
         """Return precision, recall and F1 of each class, each with its interval (95 %) or None, and its support.
@@ -553,6 +562,7 @@ class Result:
             "name": arm,
             "scores": self.scores(arm),
             "validation": self.validation(arm),
+            "diagnosis": diagnosis.to_json() if (diagnosis := self.diagnosis(arm)) else None,
             "per_class": self.per_class(arm),
             "versus_reference": None if versus is None else versus_json(versus),
             **self.costs(arm),
