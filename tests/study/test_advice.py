@@ -141,7 +141,7 @@ def test_the_arm_default_is_the_whole_recipe_and_the_others_share_it_without_aug
         assert not any(arm.recommended for arm in plan.study.arms)
         generator = plan.study.generator_of(plan.study.arm("vae"))
         assert generator.view is not None
-        assert generator.view.size == min(size, 64)
+        assert generator.view.size == 32
         assert len(plan.reasons) > 2
 
 

@@ -48,10 +48,11 @@ class Facts:
 
 @dataclass(frozen=True)
 class Recommendation:
-    """A complete recipe, and in plain words why each part of it was chosen."""
+    """A complete recipe, in plain words why each part of it was chosen, and the facts that it goes by."""
 
     classifier: CNN
     reasons: tuple[str, ...]
+    facts: Facts
 
     @property
     def plain(self) -> CNN:
@@ -94,7 +95,7 @@ def _transfer(facts: Facts) -> Recommendation:
         f"{steps} steps of 32, {_passes(steps, facts.num)}: 16 times the root of the number of training pictures",
         *_why_strong(facts),
     )
-    return Recommendation(recipe, reasons)
+    return Recommendation(recipe, reasons, facts)
 
 
 def _scratch(facts: Facts) -> Recommendation:
@@ -115,7 +116,7 @@ def _scratch(facts: Facts) -> Recommendation:
         "needs many passes",
         *_why_strong(facts),
     )
-    return Recommendation(recipe, reasons)
+    return Recommendation(recipe, reasons, facts)
 
 
 def _tiny(facts: Facts) -> Recommendation:
@@ -127,7 +128,7 @@ def _tiny(facts: Facts) -> Recommendation:
         "mild augmentation (rotation, perspective, colour), no flips: at this size strong blur or erasing takes the "
         "class away",
     )
-    return Recommendation(recipe, reasons)
+    return Recommendation(recipe, reasons, facts)
 
 
 def _strong(size: int, facts: Facts) -> Augmentation:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, field_validator
 
 from handful.classify.contract import ClassifierRecipe
-from handful.classify.recommend import Recommendation
+from handful.classify.recommend import Recommendation, fitting_size
 from handful.config import Recipe, read_toml, recipe_from
 from handful.data.images import ResizePolicy, View
 from handful.data.source import Source
@@ -27,8 +27,6 @@ from handful.study.arms import DEFAULT_ARMS, AnyClassifier, Arm, Pretraining, re
 from handful.study.inheriting import network_of_heir, pinned, with_controls
 from handful.study.measured import default_extractor
 from handful.study.protocol import DEFAULT_REPEATS, Protocol
-
-GENERATED_SIZE = 64  # px that a generator draws at, at most, where neither it nor the classifier is given
 
 
 def _read_arms(given: Any) -> tuple[Arm, ...]:
@@ -270,16 +268,16 @@ def _advised_classifier(classifier: ClassifierRecipe, study: Study, source: Sour
 
 
 def _advised(arm: Arm, study: Study, source: Source, advice: Recommendation | None) -> Arm:
-    """An arm with the recommended recipe filled in, and a generator beside a large recommended view at its own size."""
-    if arm.recommended:
-        assert advice is not None
-        arm = arm.changed(recommended=False, classifier=_advised_classifier(advice.classifier, study, source))
-    size = None if advice is None else study.image_size or advice.classifier.view.size
-    made = arm.generator
-    if study.classifier is not None or size is None or size <= GENERATED_SIZE or made is None or made.view is not None:
+    """An arm with the recommended recipe filled in, and a trained generator at the size that fits the pictures."""
+    if advice is None:
         return arm
-    view = View(size=GENERATED_SIZE, resize=study.resize or View().resize)
-    return arm.changed(generator=made.changed(view=view)) if hasattr(made, "training") else arm
+    if arm.recommended:
+        arm = arm.changed(recommended=False, classifier=_advised_classifier(advice.classifier, study, source))
+    made = arm.generator
+    if study.classifier is not None or made is None or made.view is not None or not hasattr(made, "training"):
+        return arm
+    size = study.image_size or fitting_size(advice.facts.side)
+    return arm.changed(generator=made.changed(view=View(size=size, resize=study.resize or View().resize)))
 
 
 def likely_view(study: Study) -> View:
