@@ -1,6 +1,7 @@
-"""The recommended classifier and what it stands beside, on three sets: a row per classifier with intervals.
+r"""The recommended classifier and what it stands beside, on three sets: a row per classifier with intervals.
 
-    HANDFUL_DATA=... python benchmarks/classifiers.py signs published animals land --store build/classifiers --output build/out
+    HANDFUL_DATA=... python benchmarks/classifiers.py signs published animals land \
+        --store build/classifiers --output build/out
 
 `signs`: ten road-sign classes, 205 distinct training and 139 distinct test pictures, five trainings. `published`: the
 same on the files as published, 520 and 340, their copies kept in both parts, which its result calls inflated.
@@ -12,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -21,9 +21,7 @@ from typing import Any
 from handful import CNN, Arm, Augmentation, Protocol, Result, Study, View, run
 from handful.classify.recommend import Facts, recommend
 from handful.nn.train import Training
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
-from published_signs import rebuild
+from handful.reproduce.inputs import rebuild_published_signs
 
 SCORES = ("accuracy", "balanced_accuracy", "top3", "macro_f1")
 V3 = CNN(network="v3", view=View(size=64))  # type: ignore[arg-type]  # a name is read as its recipe
@@ -40,7 +38,7 @@ def signs(folder: Path, published: bool, repeats: int) -> Study:
     protocol: dict[str, Any] = {"repeats": repeats, "val_fraction": 0, "score": "accuracy"}
     if published:
         place = Path(tempfile.mkdtemp()) / "published"
-        rebuild(source, place)
+        rebuild_published_signs(source, place)
         source, protocol["copies"] = place, "keep"
     arms = [
         Arm("baseline", classifier=V3),
