@@ -89,8 +89,8 @@ def _transfer(facts: Facts) -> Recommendation:
     reasons = (
         "EfficientNet-Lite0 with its ImageNet weights: they are installed, and with "
         f"{_pictures(facts.num)} one that has seen a million others usually beats one that starts from random weights",
-        f"{TRANSFER_SIZE} px: a third of the work of the 224 px that the weights were trained at, and a last map of 4 by 4 "
-        "places; at 64 px it would be 2 by 2",
+        f"{TRANSFER_SIZE} px: a third of the work of the 224 px that the weights were trained at, and a last map of "
+        "4 by 4 places; at 64 px it would be 2 by 2",
         "all of it is trained, earlier stages at lower rates (0.85 per stage): what the first layers see is general",
         f"{steps} steps of 32, {_passes(steps, facts.num)}: 16 times the root of the number of training pictures",
         *_why_strong(facts),
