@@ -13,6 +13,7 @@ from handful.measure.inception_score import inception_score_per_class
 from handful.measure.ssim import ssim_pairs
 from handful.report.pictures import Sheet
 from handful.reproduce.sheets import picture_sheet
+from handful.reproduce.weights import what_to_put_where
 from handful.study.result import Result
 from handful.study.stored import get_images
 
@@ -80,7 +81,7 @@ def _by_inception(
         features = [extractor.features(np.asarray(part.pixels), device) for part in (real, made)]
         raised = logits.features(np.asarray(made.pixels), device).astype(np.float64)
     except WeightsError as error:
-        return (f"not run: {error.faults[0]}",) * 2
+        return (f"not run: {what_to_put_where(error.faults[0])}",) * 2
     raised = np.exp(raised - raised.max(axis=1, keepdims=True))
     scores = inception_score_per_class(synthetic=raised / raised.sum(axis=1, keepdims=True), labels=made.labels)
     fids = {}

@@ -46,7 +46,8 @@ def _cells(row: Row, finished: Finished) -> tuple[str, ...]:
     if honest is not None and row.arm in honest.arms:
         value = read(honest, row.arm, row.number, "test")
         interval = (honest.scores(row.arm).get(row.number) or {}).get("interval")
-        verdict = verdict_of(honest, row.arm)
+        if row.number == honest.protocol.score:  # what arms are compared by
+            verdict = verdict_of(honest, row.arm)
     return (
         *head,
         shown(as_published, row.number),
