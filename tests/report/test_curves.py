@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from handful.report.curves import _curve, panels_of
+from handful.report.curves import PANELS, _curve, panels_of
 from handful.study.result import Result
 
 
@@ -33,3 +33,12 @@ def test_panels_of_an_arm(result: Result, arm: str, num: int) -> None:
     panels = panels_of(result, arm)
     assert len(panels) == num
     assert all(curve.steps[-1] == 6 for panel in panels for curve in panel.curves)
+
+
+def test_training_accuracy_is_shown_where_the_history_has_it() -> None:
+    history = {"steps": [5, 10], "values": [{"accuracy": 0.5}, {}], "train_values": [{"accuracy": 0.75}, {}], "lr": [1]}
+    readers = {name: read for _, wanted in PANELS for name, read in wanted}
+    found = {name: [readers[name](history, place) for place in (0, 1)] for name in ("validation", "training batches")}
+    assert found == {"validation": [0.5, None], "training batches": [0.75, None]}
+    assert [readers["learning rate"](history, place) for place in (0, 1)] == [1, None]
+    assert readers["training batches"]({"steps": [5], "values": [{}]}, 0) is None

@@ -25,7 +25,7 @@ def shared_plane(page: Page, plane: Plane) -> str:
     """All pictures in one layout, and what colours and markers mean."""
     colours = class_colours(len(page.class_names))
     alt = "Real and synthetic pictures in one plane, near where their features are alike."
-    with drawing("plane", 8.2, 5.2, alt) as made:
+    with drawing("plane", 8.2, 0.2 + 6.5 * _tall(plane), alt) as made:
         axes = made.figure.subplots()
         _points(axes, plane, colours, size=16)
         parts = [part for part in TOLD if (plane.parts == part).any()]
@@ -45,7 +45,7 @@ def arm_plane(page: Page, arm: ArmPlane, kind: str) -> str:
     colours = class_colours(len(page.class_names))
     own = kind == "own"
     alt = f"{arm.name}: {'pictures by the features of its own classifier' if own else 'its synthetic pictures'}."
-    with drawing(f"plane-{kind}-{arm.slug}", 3.4, 2.7, alt) as made:
+    with drawing(f"plane-{kind}-{arm.slug}", 3.4, 0.1 + 3.3 * _tall(arm.plane), alt) as made:
         axes = made.figure.subplots()
         _points(axes, arm.plane, colours, size=8, grey=not own)
         _bare(axes)
@@ -59,6 +59,12 @@ def class_colours(num: int) -> list[str]:
         named = colormaps["tab10" if num <= 10 else "tab20"]
         return [to_hex(named(place)) for place in range(num)]
     return [to_hex(colormaps["hsv"](place / num)) for place in range(num)]
+
+
+def _tall(plane: Plane) -> float:
+    """Height of a plane as a share of its width, within what a page has room for."""
+    wide, high = np.ptp(plane.points, axis=0)
+    return float(np.clip(high / max(wide, 1e-6), 0.5, 1.1))
 
 
 def _points(axes: Axes, plane: Plane, colours: Sequence[str], *, size: float, grey: bool = False) -> None:
