@@ -101,7 +101,7 @@ def inline(text: str, name: str, alt: str, width: float) -> str:
     body = re.sub(r"<!--.*?-->\s*", "", body, flags=re.DOTALL)
     box = re.search(r'viewBox="([-0-9. ]+)"', text)
     assert box is not None
-    body = body.replace("xlink:href=", "href=")
+    body = body.replace("xlink:href=", "href=").replace("base64,\n", "base64,")
     body = re.sub(r'\bid="([^"<>]+)"', rf'id="{name}-\1"', body)
     body = re.sub(r'href="#([^"<>]+)"', rf'href="#{name}-\1"', body)
     body = re.sub(r"url\(#([^)<>]+)\)", rf"url(#{name}-\1)", body)
