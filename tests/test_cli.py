@@ -42,6 +42,7 @@ RUN_OPTIONS = [
     "--save-splits",
     "--measures",
     "--mistakes",
+    "--goal",
     "--budget",
     "--engine",
     "--workers",
@@ -214,6 +215,24 @@ def test_the_report_is_one_file_and_its_numbers_are_the_result(handful_: Handful
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
     told = json.loads(handful_("report", folder / "store", "--json").out)
     assert told == handful.Result.of(handful.study.store.Store(folder / "store")).to_json()
+
+
+def test_the_tables_of_a_report_are_written_as_csv(handful_: Handful, folder: Path, tmp_path: Path) -> None:
+    made = handful_("report", folder / "store", "--csv", tmp_path / "csv")
+    assert made.code == 0, made.err
+    assert made.out.split() == [str(tmp_path / "csv" / Path(line).name) for line in made.out.split()]
+    assert {row["arm"] for row in table(tmp_path / "csv" / "scores.csv")} == {"baseline", "vae"}
+    refused(handful_("report", folder / "store", "--csv", tmp_path / "csv", "--json"), "--csv and --json")
+
+
+def test_a_goal_of_a_finished_study_is_judged_without_running_it_again(handful_: Handful, folder: Path) -> None:
+    before = results(folder / "store")
+    goals = ("--goal", "zero:recall>=0.9", "--goal", "one:precision>=0.5")
+    made = handful_("run", folder / "study.toml", "-o", folder / "store", *goals, *HERE)
+    assert made.code == 0, made.err
+    assert results(folder / "store") == before
+    told = json.loads(handful_("report", folder / "store", "--json").out)
+    assert [row["class"] for row in told["arms"][0]["goals"]] == ["zero", "one"]
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -390,6 +409,8 @@ def test_a_study_file_with_a_fault_is_refused_and_nothing_is_written(
         (("--seed", "-1"), "got -1"),
         (("--val-fraction", "0.6", "--test-fraction", "0.6"), "leave nothing to train on"),
         (("--test-fraction", "1.5"), "got 1.5"),
+        (("--goal", "zero:recall>0.9"), "expected CLASS:MEASURE>=NUMBER"),
+        (("--goal", "zeroo:recall>=0.9"), "goals: unknown class 'zeroo'; did you mean 'zero'?"),
     ],
 )
 @pytest.mark.parametrize("dry", [(), ("--dry-run",)])

@@ -108,6 +108,9 @@ def run(
     mistakes: Annotated[
         int | None, typer.Option(min=0, help="Mistakes of each arm that the report explains, 0: none [12].")
     ] = None,
+    goal: Annotated[
+        list[str] | None, typer.Option(help="What a class is to reach, e.g. 'stop:recall>=0.9'; repeatable.")
+    ] = None,
     budget: Annotated[
         float | None, typer.Option(help="Minutes; what the study leaves open is fitted in. 0: no limit [60].")
     ] = None,
@@ -122,6 +125,7 @@ def run(
     """Run a study: try treatments on the same splits, and say what helps."""
     from handful.data.split_file import write_splits
     from handful.show import print_plan, print_result, progress_bar
+    from handful.study.goals import read_goals
     from handful.study.plan import make_plan
     from handful.study.run import DEFAULT_BUDGET
     from handful.study.run import run as run_study
@@ -152,6 +156,7 @@ def run(
                 "splits_from": None if splits_from is None else str(splits_from),
                 "measures": measures,
                 "mistakes": mistakes,
+                "goals": read_goals(goal) if goal else None,
             }.items()
             if value is not None
         }
@@ -350,11 +355,22 @@ def report(
     store: StorePath,
     output: Annotated[Path, typer.Option("-o", "--output", help="HTML file to write.")] = Path("report.html"),
     as_json: AsJson = False,
+    tables: Annotated[
+        Path | None, typer.Option("--csv", help="Folder to write the tables into as CSV instead.")
+    ] = None,
 ) -> None:
     """Write the report of the last study: one HTML file that opens offline."""
+    if as_json and tables is not None:
+        raise ConfigError("--csv and --json are two forms of the same numbers; give one")
     result = _result(store)
     if as_json:
         _print_json(result.to_json())
+        return
+    if tables is not None:
+        from handful.study.tables import write_tables
+
+        for path in write_tables(result, tables):
+            print(path)
         return
     from handful.report.html import write_report
 

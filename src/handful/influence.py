@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincinv, stdtrit
+from scipy.special import stdtrit
 
 from handful import compare as classes
 from handful.calibration import bin_of, confidences
@@ -88,12 +88,13 @@ def predicted_of(probs: Probs) -> Labels:
 def estimate_classes(predicted: Labels, labels: Labels, num_classes: int, level: float = 0.95) -> dict[str, list[Any]]:
     """Return, for `precision`, `recall` and `f1`, a `ClassEstimate` per class; None for a class that is never tested.
 
-    Precision and recall are shares, often of few pictures and near 1, where a symmetric interval is wrong: theirs is
-    Clopper and Pearson's (1934) with the number of pictures that would have had the variance V of `compare`,
+    Precision and recall are shares, often of few pictures and near 1, where a symmetric interval is wrong. Theirs is
+    Wilson's (1927) with the number of pictures that would have had the variance V of `compare` (Dean and Pagano 2015):
 
-        n = value (1 - value) / V  (t(n' - 1) / t(df))^2,    at most the n' distinct pictures; n' where V = 0
+        n = p (1 - p) / V, at most the n' distinct pictures        (n' where V = 0, with n' - 1 for df)
+        interval = [p + t^2 / 2n -+ t sqrt(p (1 - p) / n + t^2 / 4n^2)] / (1 + t^2 / n),    t = t(df)
 
-    (Korn and Graubard 1998). F1 has value -+ t(df) sqrt(V), clipped, and none where V = 0.
+    F1 has p -+ t(df) sqrt(V), clipped, and none where V = 0.
 
     Args:
         predicted: int [R, m], -1 where a picture was not tested; labels: int [m].
@@ -143,14 +144,13 @@ def share_interval(
     """Return the interval of a share as in `estimate_classes`; None without pictures."""
     if not num_pictures:
         return None
-    tail, num = (1 - level) / 2, float(num_pictures)
+    num, freedom = float(num_pictures), max(num_pictures - 1.0, 1.0)
     if variance > 0 and 0 < value < 1:
-        narrow = stdtrit(max(num_pictures - 1, 1), 1 - tail) / stdtrit(df, 1 - tail)
-        num = min(num, value * (1 - value) / variance * float(narrow) ** 2)
-    hits = value * num
-    low = float(betaincinv(hits, num - hits + 1, tail)) if hits > 0 else 0.0
-    high = float(betaincinv(hits + 1, num - hits, 1 - tail)) if hits < num else 1.0
-    return low, high
+        num, freedom = min(num, value * (1 - value) / variance), df
+    t = float(stdtrit(freedom, 0.5 + level / 2))
+    middle, half = value + t * t / (2 * num), t * np.sqrt(value * (1 - value) / num + t * t / (4 * num * num))
+    low, high = ((middle + side * half) / (1 + t * t / num) for side in (-1, 1))
+    return min(max(float(low), 0.0), value), max(min(float(high), 1.0), value)
 
 
 def _class_values(labels: Labels, predicted: Labels, one: int, scores: Floats) -> Floats:

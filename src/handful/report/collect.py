@@ -8,6 +8,7 @@ import numpy as np
 
 from handful.compare import simultaneous_level
 from handful.data.files import shown
+from handful.report.believed import calibrated_of, goals_of
 from handful.report.curves import panels_of
 from handful.report.facts import Fact, arm_words, digests_of, notes_of, protocol_facts, seeds_of
 from handful.report.generated import generated_of
@@ -96,6 +97,8 @@ def _arm(result: Result, name: str, place: int) -> ArmPage:
         diagnosis=diagnosis.whole.said if (diagnosis := result.diagnosis(name)) else "",
         wanted=tuple(result.store.record(drawn[0])["result"]["wanted"]) if drawn else None,
         trained=result.trained(name),
+        calibrated=calibrated_of(result, name),
+        goals=goals_of(result, name),
         cost=Cost(
             train_pictures=sum(costs["train"]) if costs["train"] else None,
             **{key: float(costs[key]) for key in ("steps", "pictures_seen", "generator_steps", "seconds")},

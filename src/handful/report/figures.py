@@ -223,3 +223,38 @@ def class_counts(page: Page) -> str:
         if len(columns) > 1:
             grid[-1].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), handlelength=1)
     return made.svg
+
+
+def reliability(page: Page, arm: ArmPage) -> str:
+    """Accuracy against confidence, before and after temperature scaling; under it how many answers a bin has."""
+    assert arm.calibrated is not None
+    panels = [("as trained", arm.calibrated.before_bins)]
+    if arm.calibrated.after_bins:
+        panels.append(("at its temperature", arm.calibrated.after_bins))
+    alt = f"Reliability of {arm.name}: accuracy against confidence, {' and '.join(title for title, _ in panels)}."
+    with drawing(f"reliability-{arm.slug}", 2.3 * len(panels) + 0.3, 2.9, alt) as made:
+        grid = made.figure.subplots(
+            2, len(panels), squeeze=False, sharex=True, sharey="row", gridspec_kw={"height_ratios": (4, 1)}
+        )
+        for place, (title, bins) in enumerate(panels):
+            upper, lower = grid[0][place], grid[1][place]
+            edges, width = np.arange(len(bins.count)) / len(bins.count), 1 / len(bins.count)
+            full = [b for b, count in enumerate(bins.count) if count]
+            said, right = (
+                np.array([values[b] for b in full], dtype=float) for values in (bins.confidence, bins.accuracy)
+            )
+            upper.plot((0, 1), (0, 1), color=MUTED, linewidth=0.9, linestyle="--")
+            upper.vlines(said, np.minimum(said, right), np.maximum(said, right), color=HURTS, linewidth=2, alpha=0.5)
+            share = np.array([bins.count[b] for b in full]) / max(sum(bins.count), 1)
+            upper.scatter(said, right, s=8 + 90 * np.sqrt(share), color=ACCENT, linewidth=0, zorder=3, clip_on=False)
+            upper.set_title(title)
+            upper.set_xlim(0, 1)
+            upper.set_ylim(0, 1.02)
+            upper.set_xticks((0, 0.5, 1))
+            lower.bar(edges + width / 2, bins.count, width=0.86 * width, color=REAL)
+            lower.set_xlabel("confidence")
+            quiet(upper)
+            quiet(lower)
+        grid[0][0].set_ylabel("accuracy")
+        grid[1][0].set_ylabel("answers")
+    return made.svg

@@ -81,6 +81,7 @@ def _figures(page: Page) -> dict[str, Any]:
     drawn["confusion"] = {
         arm.slug: Markup(figures.confusion(page, arm)) for arm in page.arms if arm.confusion is not None
     }
+    drawn["reliability"] = {arm.slug: Markup(figures.reliability(page, arm)) for arm in page.calibrated}
     return drawn
 
 

@@ -65,6 +65,59 @@ class ClassRow:
 
 
 @dataclass(frozen=True)
+class Reliability:
+    """Bins of confidence in one arm, all repeats together; confidence and accuracy None in an empty one."""
+
+    confidence: tuple[float | None, ...]
+    accuracy: tuple[float | None, ...]
+    count: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """How far an arm's probabilities can be believed, before and after temperature scaling, by `ece` and `log_loss`.
+
+    Args:
+        ece_if_calibrated: what chance alone gives.
+        temperatures: by repeat; these and what follows are empty or None without validation.
+        at_bound: how many of them are as far as they may go.
+    """
+
+    before: dict[str, Mean]
+    before_bins: Reliability
+    ece_if_calibrated: float
+    temperatures: tuple[float, ...]
+    at_bound: int
+    after: dict[str, Mean] | None
+    after_bins: Reliability | None
+
+
+@dataclass(frozen=True)
+class Reached:
+    """What a threshold chosen on validation gives on test."""
+
+    mean: float
+    word: str
+    values: dict[str, Mean]
+    accuracy: float
+    accuracy_change: float
+
+
+@dataclass(frozen=True)
+class GoalRow:
+    """A goal in one arm. `reason` says why there is no threshold."""
+
+    arm: str
+    name: str
+    measure: str
+    goal: float
+    made: Mean | None
+    word: str
+    threshold: Reached | None
+    reason: str
+
+
+@dataclass(frozen=True)
 class Cost:
     """What one classifier of an arm took, as means over repeats; `seconds` are those of all the arm's jobs."""
 
@@ -92,6 +145,7 @@ class ArmPage:
         diagnosis: whether its classifiers fit, overfit, underfit or have not converged; empty where none is finished.
         trained: real and made pictures per class that its classifier saw, None where none is finished.
         wanted: how many synthetic pictures it was to get per class; None where it has no generator.
+        calibrated, goals: None and empty where nothing is predicted.
     """
 
     name: str
@@ -111,6 +165,8 @@ class ArmPage:
     trained: Trained | None
     wanted: tuple[int, ...] | None
     cost: Cost
+    calibrated: Calibrated | None = None
+    goals: tuple[GoalRow, ...] = ()
 
     @property
     def word(self) -> str:
@@ -210,6 +266,16 @@ class Page:
         there = [name for name in SCORES if any(name in arm.scores for arm in self.arms)]
         kinds = ("classes", "probabilities")
         return tuple(names for kind in kinds if (names := tuple(n for n in there if SCORES[n].of == kind)))
+
+    @property
+    def calibrated(self) -> tuple[ArmPage, ...]:
+        """Arms whose calibration is told."""
+        return tuple(arm for arm in self.arms if arm.calibrated)
+
+    @property
+    def goals(self) -> tuple[GoalRow, ...]:
+        """Every goal in every arm, the arms of a goal together."""
+        return tuple(row for rows in zip(*(arm.goals for arm in self.arms if arm.goals), strict=True) for row in rows)
 
     @property
     def helping(self) -> tuple[ArmPage, ...]:

@@ -23,6 +23,7 @@ from handful.errors import ConfigError
 from handful.planner import PRIOR, detectable
 from handful.study.advice import advice_for
 from handful.study.estimate import Timings, expected
+from handful.study.goals import check_goals
 from handful.study.protocol import QUICK_REPEATS, Protocol
 from handful.study.stages import Job, embedding_of, jobs_of
 from handful.study.store import Store
@@ -98,7 +99,12 @@ def request_of(study: Study, data: str, budget: float, splits: tuple[str, ...] |
     Args:
         splits: digests of the splits given in a file, if any.
     """
-    asked = {"study": study.describe(), "set": sorted(study.model_fields_set), "data": data, "budget": budget}
+    asked = {
+        "study": study.describe(),
+        "set": sorted(study.model_fields_set - {"goals"}),
+        "data": data,
+        "budget": budget,
+    }
     if splits is not None:
         asked["splits"] = list(splits)
     return digest_of(asked)
@@ -127,6 +133,7 @@ def make_plan(
     """
     view = likely_view(study)
     source = open_source(study.source, skip_unreadable=study.skip_unreadable, regions=study.regions, view=view)
+    check_goals(study.goals, source.class_names)
     if study.protocol.copies == "once":
         source = once(source)
     for line in [*found(source), *kept_together(source, study.protocol)]:

@@ -18,9 +18,11 @@ from handful.config import recipe_from
 from handful.errors import StoreError, unknown
 from handful.influence import PER_CLASS, ClassEstimate, compare_probs, estimate_classes, estimate_probs, predicted_of
 from handful.scores import SCORES, confusion, scores_for
+from handful.study.calibrated import calibration_of
 from handful.study.diagnosis import ArmDiagnosis, diagnoses_of
 from handful.study.embedding import Embedding, embedding_json, get_embedding
 from handful.study.explained import Explained, get_explained, mistake_rows
+from handful.study.goals import Goal, goal_rows
 from handful.study.inheriting import control_among
 from handful.study.measure_rows import audit_rows, change_rows, mean_rows
 from handful.study.measured import MEASURES, get_measures
@@ -158,6 +160,41 @@ class Result:
             if len(made["labels"]):
                 values.append(score.value(made["labels"], made["probs"]))
         return {**_mean_sd(values), "values": values} if values else None
+
+    def _validation_parts(self, arm: str) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+        """Labels and probabilities of the validation part of each repeat with predictions; empty without one."""
+        keys = self.keys(arm, "classifier")
+        found = [self.store.arrays(keys[one], "val") for one in sorted(self.predictions(arm)) if one in keys]
+        parts = [(made["labels"], made["probs"]) for made in found]
+        return parts if len(parts) == len(self.predictions(arm)) else []
+
+    def calibration(self, arm: str) -> dict[str, Any] | None:
+        """Return reliability, ECE and log loss before and after temperature scaling; None without predictions.
+
+        See `calibrated.calibration_of`. Each temperature is fitted on its own repeat's validation part.
+        """
+        repeats = sorted(self.predictions(arm))
+        if repeats and arm not in self._calibrations:
+            parts = self._validation_parts(arm)
+            self._calibrations[arm] = calibration_of(*self.probs(arm, repeats), parts)
+        return self._calibrations.get(arm)
+
+    @cached_property
+    def _calibrations(self) -> dict[str, dict[str, Any]]:
+        return {}
+
+    def goals(self, arm: str) -> list[dict[str, Any]]:
+        """Return a row per goal of the study for an arm, see `goals.goal_rows`; `no verdict` under a flaw."""
+        repeats, wanted = sorted(self.predictions(arm)), self.page.get("goals") or {}
+        if not repeats or not wanted:
+            return []
+        goals = {name: recipe_from(Goal, goal) for name, goal in wanted.items()}
+        rows = goal_rows(goals, self.class_names, *self.probs(arm, repeats), self._validation_parts(arm))
+        if self.protocol.all_flaws:
+            for row in rows:
+                row["word"] = "no verdict"
+                row["threshold"] = row["threshold"] and {**row["threshold"], "word": "no verdict"}
+        return rows
 
     def diagnosis(self, arm: str) -> ArmDiagnosis | None:
         """Whether an arm's classifiers fit, overfit, underfit or have not converged; None where none is finished."""
@@ -564,6 +601,8 @@ class Result:
             "validation": self.validation(arm),
             "diagnosis": diagnosis.to_json() if (diagnosis := self.diagnosis(arm)) else None,
             "per_class": self.per_class(arm),
+            "calibration": self.calibration(arm),
+            "goals": self.goals(arm),
             "versus_reference": None if versus is None else versus_json(versus),
             **self.costs(arm),
             "drawing": self.drawing(arm),

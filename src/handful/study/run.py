@@ -79,7 +79,8 @@ def run(
     if save_splits is not None:
         write_splits(save_splits, list(plan.splits.values()), plan.source)
     keep_choices(study, plan, kept, budget)
-    kept.set_study(plan.study.digest(), page_of(plan))
+    goals = {name: goal.wanted for name, goal in study.goals.items()}
+    kept.set_study(plan.study.digest(), {**page_of(plan), "goals": goals})
     watch = Watch(plan, kept, workers, progress)
     with engines.engine(engine, workers) as executor:
         engines.run_jobs(plan.jobs, executor, kept, device=where, at_once=workers, event=watch.event)

@@ -24,6 +24,7 @@ from handful.nn.train import Training
 from handful.scores import scores_for
 from handful.study.advice import advice_for, likely_size
 from handful.study.arms import DEFAULT_ARMS, AnyClassifier, Arm, Pretraining, read_arm
+from handful.study.goals import Goal
 from handful.study.inheriting import network_of_heir, pinned, with_controls
 from handful.study.measured import default_extractor
 from handful.study.protocol import DEFAULT_REPEATS, Protocol
@@ -68,6 +69,7 @@ class Study(Recipe):
             the first repeat are also drawn in one plane by its features.
         mistakes: of the first repeat of each arm, the most confident ones on test that the report shows, with where
             the network looked and the training pictures most like them; 0: none. A few seconds an arm.
+        goals: what a class is to reach, `{"stop": {"recall": 0.9}}`; told of every arm, and nothing else changes.
     """
 
     source: Annotated[Any, Field(exclude=True)]
@@ -83,6 +85,7 @@ class Study(Recipe):
     splits_from: Annotated[str | Path | None, Field(exclude=True)] = None
     measures: str | None = None
     mistakes: Annotated[int, Field(ge=0, le=100)] = 12
+    goals: dict[str, Goal] = Field(default={}, exclude=True)
 
     def __init__(self, source: Any = None, /, **fields: Any) -> None:
         super().__init__(**({**fields, "source": source} if source is not None else fields))
