@@ -185,10 +185,10 @@ class Result:
 
     def goals(self, arm: str) -> list[dict[str, Any]]:
         """Return a row per goal of the study for an arm, see `goals.goal_rows`; `no verdict` under a flaw."""
-        repeats, wanted = sorted(self.predictions(arm)), self.page.get("goals") or {}
+        repeats, wanted = sorted(self.predictions(arm)), self.page.get("goals")
         if not repeats or not wanted:
             return []
-        goals = {name: recipe_from(Goal, goal) for name, goal in wanted.items()}
+        goals = {name: recipe_from(Goal, goal) for name, goal in wanted}
         rows = goal_rows(goals, self.class_names, *self.probs(arm, repeats), self._validation_parts(arm))
         if self.protocol.all_flaws:
             for row in rows:

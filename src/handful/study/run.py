@@ -79,7 +79,7 @@ def run(
     if save_splits is not None:
         write_splits(save_splits, list(plan.splits.values()), plan.source)
     keep_choices(study, plan, kept, budget)
-    goals = {name: goal.wanted for name, goal in study.goals.items()}
+    goals = [[name, goal.wanted] for name, goal in study.goals.items()]
     kept.set_study(plan.study.digest(), {**page_of(plan), "goals": goals})
     watch = Watch(plan, kept, workers, progress)
     with engines.engine(engine, workers) as executor:
