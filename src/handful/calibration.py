@@ -128,7 +128,7 @@ def fit_temperature(labels: NDArray[Any], probs: NDArray[Any]) -> Temperature:
 
     low, high = (log(bound) for bound in TEMPERATURES)
     found = float(minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-6}).x)
-    for bound in (low, high):
-        if loss(bound) <= loss(found):
-            return Temperature(exp(bound), True)
+    for bound in TEMPERATURES:
+        if loss(log(bound)) <= loss(found):
+            return Temperature(bound, True)
     return Temperature(exp(found), False)

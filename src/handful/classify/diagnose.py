@@ -73,7 +73,7 @@ class Diagnosis:
     shortfall_interval: Interval | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {name: list(one) if isinstance(one, tuple) else one for name, one in asdict(self).items()}
 
 
 def evidence_of(history: Mapping[str, Any]) -> Evidence:
