@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from handful import rng
 
 Indices = NDArray[np.int64]
+BLOCK = 32  # steps whose batches are drawn together
 
 
 @dataclass(frozen=True)
@@ -62,18 +63,28 @@ class Batches:
         evenly = np.argsort((rank + 0.5) / self._times[stream], kind="stable")
         self._cycle, self._rank = stream[evenly], rank[evenly]  # whose turn it is in a cycle, and its how-manyth
         self._orders: dict[int, dict[int, Indices]] = {}
+        self._block, self._drawn = -1, (np.empty(0, dtype=np.int64),) * 3
 
     def at(self, step: int) -> Batch:
         """Return the batch of one step."""
-        position = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
+        block, within = divmod(step, BLOCK)
+        if block != self._block:
+            self._block, self._drawn = block, self._draw(block * BLOCK * self.batch_size)
+        here = slice(within * self.batch_size, (within + 1) * self.batch_size)
+        index, epoch, slot = (values[here] for values in self._drawn)
+        return Batch(step, index, epoch, slot)
+
+    def _draw(self, first: int) -> tuple[Indices, Indices, Indices]:
+        """Index, epoch and slot of the next BLOCK batches from the draw `first` on: one by one costs much more."""
+        position = np.arange(first, first + BLOCK * self.batch_size)
         epoch, place = np.divmod(position, self.num)
         cycle, seat = np.divmod(position, len(self._cycle))
         whose = self._cycle[seat]
         turn = cycle * self._times[whose] + self._rank[seat]
-        index = np.empty(self.batch_size, dtype=np.int64)
+        index = np.empty(len(position), dtype=np.int64)
         for stream in np.unique(whose).tolist():
             index[whose == stream] = self._in_turns(stream, turn[whose == stream])
-        return Batch(step, index, epoch, slot=place if self._balanced else index)
+        return index, epoch, place if self._balanced else index
 
     def _in_turns(self, stream: int, position: Indices) -> Indices:
         """The members at these positions of an endless stream of permutations, one per round."""
