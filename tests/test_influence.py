@@ -184,19 +184,19 @@ COVERED = ("top3", "auc", "weighted_auc", "log_loss", "brier", "weighted_f1", "m
 
 
 def test_intervals_cover_the_mean_of_other_runs_and_pictures():
-    """Five repeats on 114 fixed test pictures, 300 studies of one population; AUC is the lowest, 0.90 to 0.92."""
+    """Five repeats on 114 fixed test pictures, 200 studies of one population, three standard errors below 93 %."""
     sizes = tuple(2 * size for size in SIZES)
-    studies = [said(100 + seed, sizes=sizes) for seed in range(300)]
+    studies = [said(100 + seed, sizes=sizes) for seed in range(200)]
     for name in COVERED:
         made = [estimate_probs(*one, score=name) for one in studies]
         truth = np.mean([one.value for one in made])
         covered = np.mean([one.interval[0] <= truth <= one.interval[1] for one in made])
-        assert 0.895 <= covered <= 0.99, (name, covered)
+        assert 0.88 <= covered < 1, (name, covered)
 
 
 def test_intervals_of_classes_cover_theirs():
     """Shares of 12 to 24 pictures: 0.99, on the safe side; F1 0.95."""
-    studies = [said(500 + seed, sizes=(24, 16, 12), gain=1.8) for seed in range(200)]
+    studies = [said(500 + seed, sizes=(24, 16, 12), gain=1.8) for seed in range(120)]
     made = [estimate_classes(predicted_of(probs), labels, 3) for probs, labels in studies]
     for name in PER_CLASS:
         for one in range(3):

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from scipy.special import stdtrit
 from handful import compare as classes
 from handful.calibration import bin_of, confidences
 from handful.compare import Estimate, check_open_interval, estimate_values, spread, within
-from handful.scores import SCORES, auc, in_top, per_class, squared_errors, surprise
+from handful.scores import SCORES, in_top, per_class, squared_errors, surprise
 
 Probs = NDArray[Any]
 Labels = NDArray[np.int64]
@@ -213,14 +214,15 @@ def _auc(labels: Labels, probs: Probs, *, weighted: bool = False) -> tuple[float
     defined = (counts > 0) & (counts < num)
     share = np.where(defined, counts if weighted else 1.0, 0.0)
     share = share / max(share.sum(), 1.0)
-    values = np.zeros(num)
+    score, values = 0.0 if defined.any() else nan, np.zeros(num)
     for one in np.flatnonzero(defined):
         mine, said = labels == one, probs[:, one].astype(np.float64)
         above, below = _share_below(said[mine], said[~mine]), 1 - _share_below(said[~mine], said[mine])
-        area = above.mean()
+        area = float(above.mean())
+        score += share[one] * area
         values[mine] += share[one] * num * (above - area) / mine.sum()
         values[~mine] += share[one] * num * (below - area) / (num - mine.sum())
-    return auc(labels, probs, weighted=weighted), values
+    return float(score), values
 
 
 def _share_below(values: Floats, others: Floats) -> Floats:
