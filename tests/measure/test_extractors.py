@@ -21,7 +21,7 @@ from handful.measure.extractors import EXTRACTORS, OwnClassifier, extractor_of, 
 from handful.measure.pixel_values import Pixels
 from handful.measure.pretrained import Inception, Lite0, Timm
 from handful.nn import inception, weight_files
-from handful.nn.networks import SmallCNN
+from handful.nn.small import small_network
 
 TINY = "timm:test_resnet"
 
@@ -51,7 +51,7 @@ def pictures(num, channels=3, height=20, width=24, seed=0):
 
 def own(channels=3, seed=0):
     with rng.forked(seed):
-        return OwnClassifier(SmallCNN(channels, 16, 5, widths=(8, 12), dropouts=(0.5, 0.5)), 16, channels)
+        return OwnClassifier(small_network(channels, 16, 5, widths=(8, 12), dropouts=(0.5, 0.5)), 16, channels)
 
 
 def some():
@@ -256,7 +256,7 @@ def test_inception_is_the_network_at_its_layer(folder, monkeypatch):
 
 def test_a_classifiers_features_are_what_its_last_layer_sees():
     with rng.forked(0):
-        network = SmallCNN(3, 16, 5, widths=(8, 12), dropouts=(0.5, 0.5), hidden=7)
+        network = small_network(3, 16, 5, widths=(8, 12), dropouts=(0.5, 0.5), hidden=7)
     images = pictures(3, height=16, width=16)
     extractor = OwnClassifier(network, 16)
     with torch.inference_mode():
@@ -268,12 +268,12 @@ def test_a_classifiers_features_are_what_its_last_layer_sees():
 
 def test_a_classifier_is_copied_and_left_as_it_is():
     with rng.forked(0):
-        network = SmallCNN(3, 16, 5, widths=(8,), dropouts=(0.5,)).train()
+        network = small_network(3, 16, 5, widths=(8,), dropouts=(0.5,)).train()
     extractor = OwnClassifier(network, 16)
     before = extractor.features(pictures(2))
     label = extractor.label
     nn.init.zeros_(network.head[-1].weight)
-    nn.init.zeros_(network.features[0].weight)
+    nn.init.zeros_(network.body[0][0].weight)
     assert network.training
     assert extractor.label == label
     np.testing.assert_array_equal(extractor.features(pictures(2, seed=0)), before)

@@ -1,4 +1,4 @@
-"""Answers in words: over- and underfitting, where to stop adding pictures, the staircase."""
+"""Answers in words: where to stop adding pictures, the staircase."""
 
 from __future__ import annotations
 
@@ -8,27 +8,12 @@ import pytest
 
 from handful import run
 from handful.reproduce import staircase
-from handful.reproduce.diagnosis import words
 from handful.reproduce.response import response_table
 from handful.reproduce.run import reproduce
 from handful.reproduce.scale import SCALES
 from handful.reproduce.staircase import STEPS
 from handful.reproduce.table import STUDIES
 from tiny_study import VAE_ARM, tiny
-
-
-@pytest.mark.parametrize(
-    ("losses", "said"),
-    [
-        ((2.0, 2.0, 2.0), "underfits"),
-        ((0.16, 0.9, 1.07), "overfits"),
-        ((0.16, 0.9, 1.07), "past its best"),
-        ((0.6, 0.6, 0.6), "good balance"),
-        ((None, None, None), "no validation"),
-    ],
-)
-def test_losses_are_told_in_plain_words(losses: tuple[float | None, ...], said: str) -> None:
-    assert said in words(*losses, num_classes=10)  # type: ignore[arg-type, misc]
 
 
 def test_where_nothing_is_shown_to_gain_the_answer_is_to_stop(tmp_path: Path) -> None:
