@@ -81,7 +81,8 @@ def test_no_arm_is_called_the_best_and_a_command_needs_its_name(finished: Result
 def test_the_report_has_no_validation_in_it(finished: Result) -> None:
     page = page_of(finished)
     assert page.best == ""
-    assert [panel.title for panel in page.arms[0].panels] == ["training loss"]
+    curves = {panel.title: [curve.name for curve in panel.curves] for panel in page.arms[0].panels}
+    assert curves == {"training loss": ["loss"], "scores": ["training batches"], "learning rate": ["learning rate"]}
     assert "drawn by class: no validation, 15 % test, the rest training" in [fact.value for fact in page.protocol]
     text = render(finished)
     assert "Highest on validation" not in text
