@@ -119,8 +119,8 @@ def main() -> None:
             "# Published presets at 64 px, started and gone on with",
             "",
             f"`python benchmarks/presets.py`, {len(parts[0])} training pictures of ten road signs, "
-            f"{given.device}, {platform.machine()}, torch {torch.__version__}, one thread; the pace is that of one or "
-            "two steps. Nothing was trained to its end here.",
+            f"{given.device}, {platform.machine()}, torch {torch.__version__}, one thread. "
+            + ("Trained to the end." if given.whole else "The pace is that of one or two steps; none was trained on."),
             "",
             *lines,
             "",

@@ -37,16 +37,8 @@ class Layer:
     multiply_adds: int
 
 
-@dataclass(frozen=True)
-class Stage:
-    """A part of the network as one would draw it: a block of the body, or the head."""
-
-    name: str
-    kind: str
-    output: tuple[int, ...]
-    parameters: int
-    trained: int
-    multiply_adds: int
+class Stage(Layer):
+    """The same of a part as one would draw it: a block of the body, or the head."""
 
 
 @dataclass(frozen=True)
