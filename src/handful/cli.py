@@ -383,6 +383,8 @@ def reproduce(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder to write [reproduce/NAME].")] = None,
     scale: Annotated[str, typer.Option(help="quick: minutes on two cores; paper: as published.")] = "quick",
     protocol: Annotated[str, typer.Option(help="published (its flaws included), honest, or both.")] = "both",
+    arm: Annotated[list[str] | None, typer.Option(help="Run this arm alone; may be given again [all].")] = None,
+    repeats: Annotated[int | None, typer.Option(min=1, help="Of each arm [those of the scale].")] = None,
     dry_run: Annotated[bool, typer.Option(help="List the full plan with time and disk; compute nothing.")] = False,
     docs: Annotated[Path | None, typer.Option(help="Also write the study's page as Markdown into this folder.")] = None,
     engine: Annotated[str, typer.Option(help="local (processes) or serial; the results are the same.")] = "local",
@@ -406,16 +408,17 @@ def reproduce(
     if name is None:
         print_studies(list(STUDIES.values()), num)
         return
-    entry, wanted = reproduction(name), protocols_of(protocol)
+    entry, wanted, only = reproduction(name), protocols_of(protocol), arm or []
+    size = size if repeats is None else size.repeated(repeats)
     folder = output or Path("reproduce") / name
     if dry_run:
         missing: dict[str, str] = {}
-        how: dict[str, Any] = {"workers": num, "device": where, "say": _say}
+        how: dict[str, Any] = {"only": only, "workers": num, "device": where, "say": _say}
         for label, plan, store in plans(entry, folder, size, wanted, missing, **how):
             print(label)
             print_plan(plan, store, num)
-        for arm, why in missing.items():
-            print(f"{arm}: {why}")
+        for left, why in missing.items():
+            print(f"{left}: {why}")
         return
     with progress_bar() as progress:
         finished = run_again(
@@ -423,6 +426,7 @@ def reproduce(
             folder,
             size,
             wanted,
+            only=only,
             engine=engine,
             workers=num,
             device=device,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from handful import CNN, Arm, Protocol, Study, open_source
 from handful.cli import app
 from handful.errors import ConfigError, DataError, WeightsError
 from handful.nn.small import V2, Base
-from handful.reproduce import speed
+from handful.reproduce import page, speed
 from handful.reproduce.inputs import CIFAR, SIGNS, rebuild_published_signs, some_of
 from handful.reproduce.scale import SCALES, scale_of
 from handful.reproduce.table import STUDIES
@@ -39,9 +40,10 @@ def test_without_a_name_every_study_is_listed(monkeypatch: pytest.MonkeyPatch) -
         (["signs-diffusion", "--scale", "papers"], "paper"),
         (["signs-diffusion", "--protocol", "honnest"], "honest"),
         (["signs-diffusion", "--engine", "cluster"], "engine"),
+        (["cifar-cnn", "--scale", "tiny", "--dry-run", "--arm", "bas"], "base"),
     ],
 )
-def test_an_unknown_word_is_an_error_that_names_the_nearest(words: list[str], fault: str) -> None:
+def test_an_unknown_word_is_an_error_that_names_the_nearest(data: Path, words: list[str], fault: str) -> None:
     with pytest.raises(ConfigError, match=fault):
         CliRunner().invoke(app, ["reproduce", *words], catch_exceptions=False)
 
@@ -71,6 +73,22 @@ def test_a_dry_run_lists_the_full_plan_and_computes_nothing(data: Path, tmp_path
     assert told.count("minutes on 1 workers") == 1
     assert "MB on disk" in told
     assert not list((tmp_path / "out").rglob("results/*/*/*"))
+
+
+def test_one_arm_alone_is_run_as_often_as_asked(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page, "write_report", lambda result, path: path)
+    where, narrow = ("-o", str(tmp_path / "out"), "--engine", "serial"), ("--arm", "v2", "--repeats", "1")
+    docs = tmp_path / "docs"
+    told = command("cifar-cnn", "--scale", "tiny", "--protocol", "published", *narrow, *where, "--docs", str(docs))
+    assert "base: not run: not asked for" in told
+    text = (docs / "cifar-cnn-tiny.md").read_text(encoding="utf-8")
+    line = "handful reproduce cifar-cnn --scale tiny --protocol published --repeats 1 --arm v2 --docs docs/studies"
+    assert line in text
+    with (tmp_path / "out" / "tables" / "numbers.csv").open(encoding="utf-8") as file:
+        rows = {row["treatment"].split(":")[0]: row for row in csv.DictReader(file)}
+    assert rows["base"]["ours as published"] == "not run: not asked for"
+    assert 0 <= float(rows["V2"]["ours as published"]) <= 1
+    assert rows["V2"]["scale"] == "tiny: for tests; 1 repeat of each"
 
 
 def test_the_published_files_come_back_with_their_copies(data: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from handful.reproduce import page
-from handful.reproduce.entry import Finished
+from handful.reproduce.entry import Finished, Inputs
 from handful.reproduce.rows import COLUMNS, main_table
 from handful.reproduce.run import reproduce
 from handful.reproduce.scale import SCALES
@@ -46,7 +46,7 @@ def test_each_study_runs_at_a_tiny_scale(
     assert 'src="http' not in text
     assert 'href="http' not in text
     assert "Traceback" not in text
-    text = (tmp_path / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    text = (tmp_path / "docs" / f"{name}-tiny.md").read_text(encoding="utf-8")
     for part in ("What it did and claimed", "What we found", "The traps", "How to run it"):
         assert f"## {part}" in text
     for stand_in in STUDIES[name].stands_in:
@@ -63,3 +63,17 @@ def test_a_row_without_weights_says_what_to_put_where_and_the_study_goes_on(data
     assert float(ours[5]) >= 0
     assert (tmp_path / "reports" / "honest-networks.html").exists()
     assert told in (tmp_path / "study.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", list(STUDIES))
+def test_one_arm_of_a_study_makes_its_page(
+    name: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "write_report", lambda result, path: path)
+    entry, scale = STUDIES[name], SCALES["tiny"]
+    parts = entry.studies(scale, "honest", Inputs(entry.pictures.find(), tmp_path))
+    arm = (list(parts.values())[-1].arms or ())[-1].name
+    finished = reproduce(entry, tmp_path, scale, ("honest",), only=[arm], engine="serial", say=list)
+    ran = [name for result in finished.results.values() for name in result.arms]
+    assert ran == ([] if arm in finished.missing else [arm])
+    assert (tmp_path / "index.html").exists()

@@ -84,7 +84,7 @@ def sections(finished: Finished) -> tuple[Section, ...]:
         return ()
     rows = []
     for arm, published in PER_CLASS.items():
-        for row in result.per_class(arm):
+        for row in result.per_class(arm) if arm in result.arms else ():
             theirs = published[CLASSES.index(row["name"])] if row["name"] in CLASSES else (None,) * 3
             rows.append((arm, row["name"], *theirs, row["precision"], row["recall"], row["f1"], row["support"]))
     columns = (

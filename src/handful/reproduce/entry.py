@@ -72,6 +72,7 @@ class Finished:
     """What was run.
 
     Args:
+        command: that runs it.
         results: by protocol and key of the study.
         missing: why an arm was not run, by its name.
         extra: results that belong to neither protocol, by name (the steps of the staircase).
@@ -79,6 +80,7 @@ class Finished:
 
     entry: Reproduction
     scale: Scale
+    command: str
     inputs: Inputs
     device: str
     results: Mapping[tuple[ProtocolName, str], Result]

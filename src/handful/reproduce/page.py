@@ -10,6 +10,7 @@ from markupsafe import Markup
 from handful.report.html import environment, write_report
 from handful.reproduce.entry import Finished, Section, Table
 from handful.reproduce.rows import main_table
+from handful.reproduce.scale import OFFERED
 
 
 def write_pages(finished: Finished, folder: Path, docs: Path | None = None) -> Path:
@@ -26,13 +27,19 @@ def write_pages(finished: Finished, folder: Path, docs: Path | None = None) -> P
     (folder / "study.md").write_text(text, encoding="utf-8")
     if docs is not None:
         docs.mkdir(parents=True, exist_ok=True)
-        (docs / f"{finished.entry.name}.md").write_text(text, encoding="utf-8")
+        (docs / f"{docs_name(finished)}.md").write_text(text, encoding="utf-8")
     links = {label: path.relative_to(folder).as_posix() for label, path in reports.items()}
     index = folder / "index.html"
     template = environment().get_template("reproduced.html.j2")
     page = template.render(finished=finished, entry=finished.entry, sections=sections, links=links, markup=Markup)
     index.write_text(page, encoding="utf-8")
     return index
+
+
+def docs_name(finished: Finished) -> str:
+    """Return the name of the study, with the scale where that is not the one a plain command runs."""
+    name, scale = finished.entry.name, finished.scale.name
+    return name if scale == OFFERED[0] else f"{name}-{scale}"
 
 
 def sections_of(finished: Finished) -> tuple[Section, ...]:
@@ -60,8 +67,7 @@ def write_csv(table: Table, path: Path) -> None:
 def markdown(finished: Finished, sections: tuple[Section, ...]) -> str:
     """Return the page of the documentation; every number of ours in it comes from the run."""
     entry = finished.entry
-    command = f"handful reproduce {entry.name} --scale {finished.scale.name} --docs docs/studies"
-    lines = [f"# {entry.code}: {entry.what}", "", f"Written by `{command}`.", ""]
+    lines = [f"# {entry.code}: {entry.what}", "", f"Written by `{finished.command} --docs docs/studies`.", ""]
     lines += ["## What it did and claimed", "", *(line for one in entry.did for line in (one, ""))]
     lines += ["## What we found", ""]
     for section in sections:

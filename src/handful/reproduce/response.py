@@ -28,7 +28,8 @@ def response_table(result: Result, name: str, family: str, points: Sequence[tupl
     rows: list[tuple[object, ...]] = []
     stop: int | None = 0
     for (before, base), (num, arm) in pairwise(arms):
-        repeats = sorted(set(result.predictions(arm)) & set(result.predictions(base)))
+        ran = base in result.arms and arm in result.arms
+        repeats = sorted(set(result.predictions(arm)) & set(result.predictions(base))) if ran else []
         if len(repeats) < 2:
             stop = None
             continue

@@ -102,7 +102,9 @@ def read(result: Result, arm: str, number: str, on: str) -> float | None:
 
 
 def values(result: Result, arm: str, number: str, on: str) -> list[float]:
-    """Return an arm's number in every repeat."""
+    """Return an arm's number in every repeat; empty where it was not run."""
+    if arm not in result.arms:
+        return []
     made = result.validation(arm) if on == "validation" else result.scores(arm).get(number)
     return [] if made is None else [float(value) for value in made["values"]]
 

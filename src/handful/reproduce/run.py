@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import shlex
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from handful.errors import ConfigError, unknown
 from handful.reproduce.entry import Finished, Inputs, Reproduction
 from handful.reproduce.page import write_pages
-from handful.reproduce.scale import ProtocolName, Scale
+from handful.reproduce.scale import ProtocolName, Scale, scale_of
 from handful.reproduce.weights import missing_weights, without
 from handful.study.engines import pick_device
 from handful.study.plan import Plan, make_plan
@@ -25,19 +27,43 @@ def protocols_of(name: str) -> tuple[ProtocolName, ...]:
 
 
 def planned(
-    entry: Reproduction, scale: Scale, protocols: tuple[ProtocolName, ...], inputs: Inputs, missing: dict[str, str]
+    entry: Reproduction,
+    scale: Scale,
+    protocols: tuple[ProtocolName, ...],
+    inputs: Inputs,
+    missing: dict[str, str],
+    only: Sequence[str] = (),
 ) -> Iterator[tuple[str, str, Study]]:
-    """Yield (protocol or EXTRA, key, study) of everything that is run; `missing` is filled with arms that are not."""
+    """Yield (protocol or EXTRA, key, study) of everything that is run; `missing` is filled with arms that are not.
+
+    Args:
+        only: names of the arms to run; empty: all.
+
+    Raises:
+        ConfigError: no study of this entry has an arm of such a name.
+    """
     known: dict[str, str] = {}
     parts: list[tuple[str, str, Study]] = []
     for protocol in protocols:
         parts += [(protocol, key, study) for key, study in entry.studies(scale, protocol, inputs).items()]
     parts += [(EXTRA, key, study) for key, study in entry.extra(scale, inputs).items()]
+    names = list(dict.fromkeys(arm.name for *_, study in parts for arm in study.arms or ()))
+    if faults := [unknown("arm", name, names) for name in only if name not in names]:
+        raise ConfigError(*faults)
     for kind, key, study in parts:
-        absent = missing_weights(study, known)
+        unasked = [arm.name for arm in study.arms or () if only and arm.name not in only]
+        absent = {**missing_weights(study, known), **dict.fromkeys(unasked, "not run: not asked for")}
         missing |= absent
         if (left := without(study, absent)) is not None:
             yield kind, key, left
+
+
+def command_of(entry: Reproduction, scale: Scale, protocols: tuple[ProtocolName, ...], only: Sequence[str] = ()) -> str:
+    """Return the command that runs this."""
+    words = ["handful", "reproduce", entry.name, "--scale", scale.name]
+    words += ["--protocol", protocols[0]] if len(protocols) == 1 else []
+    words += ["--repeats", str(scale.repeats)] if scale.repeats != scale_of(scale.name).repeats else []
+    return shlex.join([*words, *(word for name in only for word in ("--arm", name))])
 
 
 def reproduce(
@@ -46,6 +72,7 @@ def reproduce(
     scale: Scale,
     protocols: tuple[ProtocolName, ...] = ("published", "honest"),
     *,
+    only: Sequence[str] = (),
     engine: str = "local",
     workers: int | None = None,
     device: str = "auto",
@@ -58,6 +85,7 @@ def reproduce(
     Args:
         folder: for the store, the pictures as published, pages, tables and reports.
         protocols: `published` follows the study with its flaws, `honest` is the same treatments through our rules.
+        only: names of the arms to run; empty: all.
         docs: folder for the page of the documentation as Markdown; None: none.
 
     Raises:
@@ -66,7 +94,7 @@ def reproduce(
     inputs = Inputs(entry.pictures.find(), folder)
     missing: dict[str, str] = {}
     found: dict[str, dict[str, Result]] = {}
-    for kind, key, study in planned(entry, scale, protocols, inputs, missing):
+    for kind, key, study in planned(entry, scale, protocols, inputs, missing, only):
         say(f"{kind}: {key}")
         found.setdefault(kind, {})[key] = run(
             study,
@@ -83,6 +111,7 @@ def reproduce(
     finished = Finished(
         entry,
         scale,
+        command_of(entry, scale, protocols, only),
         inputs,
         pick_device(device),
         {(kind, key): one for kind, made in found.items() if kind != EXTRA for key, one in made.items()},  # type: ignore[misc]
@@ -100,6 +129,7 @@ def plans(
     protocols: tuple[ProtocolName, ...],
     missing: dict[str, str],
     *,
+    only: Sequence[str] = (),
     workers: int,
     device: str,
     say: Say,
@@ -107,6 +137,6 @@ def plans(
     """Yield (label, plan, store) of every study that would be run, with times and disk; nothing is computed."""
     inputs = Inputs(entry.pictures.find(), folder)
     store = Store(folder / "store")
-    for kind, key, study in planned(entry, scale, protocols, inputs, missing):
+    for kind, key, study in planned(entry, scale, protocols, inputs, missing, only):
         plan = make_plan(study, store, budget=None, workers=workers, device=device, timed=True, say=say)
         yield f"{kind}: {key}", plan, store

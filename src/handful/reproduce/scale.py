@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from handful.data.images import View
@@ -50,6 +50,11 @@ class Scale:
         if self.repeats is not None:
             return self.repeats
         return published if protocol == "published" else max(5, published)
+
+    def repeated(self, times: int) -> Scale:
+        """Return this scale with so many repeats of every arm, which its rows say."""
+        told = f"{times} repeat{'s' if times > 1 else ''} of each"
+        return replace(self, repeats=times, note=f"{self.note or self.name}; {told}")
 
     def view(self, size: int, least: int = 1, **fields: Any) -> View:
         """Return a view of the published size, or of this scale's if that is smaller but not under `least`."""

@@ -121,7 +121,7 @@ def sections(finished: Finished) -> tuple[Section, ...]:
         told, table = response_table(result, f"response-{kind}", name, [(num, f"{kind} {num}") for num in (0, *counts)])
         answers.append((told, table))
         points = [(0, "baseline"), *((num, f"{kind} {num}") for num in counts)]
-        scores = [result.scores(arm).get("balanced_accuracy", {}) for _, arm in points]
+        scores = [result.scores(arm).get("balanced_accuracy", {}) if arm in result.arms else {} for _, arm in points]
         if all(scores):
             spans = [one["interval"] or (one["mean"], one["mean"]) for one in scores]
             x, y = [num for num, _ in points], [one["mean"] for one in scores]

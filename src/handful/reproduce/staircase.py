@@ -94,6 +94,8 @@ def section(finished: Finished) -> Section:
         )
         if value is not None:
             drawn[step.what] = value
+    if not rows:
+        return Section("The staircase", ("Not run: its arm was not asked for.",))
     table = table_of(
         "staircase",
         "The same classifier and the same synthetic pictures, scored five ways",
