@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from handful.reproduce import page
-from handful.reproduce.entry import Finished, Inputs
+from handful.reproduce.entry import Finished, Inputs, Table
 from handful.reproduce.rows import COLUMNS, main_table
 from handful.reproduce.run import reproduce
 from handful.reproduce.scale import SCALES
@@ -77,3 +77,13 @@ def test_one_arm_of_a_study_makes_its_page(
     ran = [name for result in finished.results.values() for name in result.arms]
     assert ran == ([] if arm in finished.missing else [arm])
     assert (tmp_path / "index.html").exists()
+
+
+def test_a_page_says_once_what_every_row_would_repeat() -> None:
+    table = Table("numbers", "Numbers", ("what", "scale", "stand-in"), (("a", "quick", "x"), ("b", "quick", "y")))
+    made = page.folded(table)
+    assert made.caption == "Numbers. scale: quick"
+    assert made.columns == ("what", "stand-in")
+    assert made.rows == (("a", "x"), ("b", "y"))
+    alone = Table("numbers", "Numbers", ("what", "scale"), (("a", "quick"),))
+    assert page.folded(alone) == alone

@@ -51,7 +51,7 @@ def mirrored(same: bool) -> tuple[Any, Any]:
 def test_with_weights_at_hand_it_is_transfer_learning_with_strong_augmentation() -> None:
     made = recommend(Facts(counts=(100, 105), side=90, weights=True))
     assert made.classifier.network.kind == "lite0"
-    assert made.classifier.view.size == 128
+    assert made.classifier.view.size == 224
     assert made.classifier.augment is not None
     assert made.classifier.augment.blur[1] > 0 < made.classifier.augment.erase[1]
     assert made.classifier.training.validates == ()
@@ -90,10 +90,19 @@ def test_only_flips_that_are_safe_are_used() -> None:
     assert flipping == plain.changed(flip_horizontal=True)
 
 
-def test_the_plain_recipe_differs_in_augmentation_alone() -> None:
-    made = recommend(Facts(counts=(9, 9), side=90, weights=True))
+def test_from_random_weights_the_plain_recipe_differs_in_augmentation_alone() -> None:
+    made = recommend(Facts(counts=(9, 9), side=90, weights=False))
     assert made.plain.augment is None is made.plain.mix
     assert made.plain.changed(augment=made.classifier.augment, mix=made.classifier.mix) == made.classifier
+
+
+@pytest.mark.parametrize("num", [50, 1700, 40_000])
+def test_what_treatments_are_compared_on_is_the_same_network_and_much_less_work(num: int) -> None:
+    made = recommend(Facts(counts=(num,), side=90, weights=True))
+    assert made.plain.network == made.classifier.network
+    assert made.plain.augment is None is made.plain.mix
+    work = [one.training.steps * one.view.size**2 for one in (made.plain, made.classifier)]
+    assert work[0] < work[1] / 2
 
 
 # the facts
@@ -129,7 +138,7 @@ def test_training_pictures_are_counted_as_the_protocol_draws_them() -> None:
 # the arm
 
 
-def test_the_arm_default_is_the_whole_recipe_and_the_others_share_it_without_augmentation(
+def test_the_arm_default_is_the_whole_recipe_and_the_others_share_its_network_without_augmentation(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for weights, size in ((True, 128), (False, 32)):
@@ -137,7 +146,8 @@ def test_the_arm_default_is_the_whole_recipe_and_the_others_share_it_without_aug
         plan = plan_of(Study(noise(40), arms="baseline,default,vae"))
         whole = plan.study.classifier_of(plan.study.arm("default"))
         assert plan.study.classifier.view == View(size=size, channels=3)
-        assert plan.study.classifier == whole.changed(augment=None, mix=None)
+        assert plan.study.classifier.augment is None is plan.study.classifier.mix
+        assert plan.study.classifier.network == whole.network
         assert not any(arm.recommended for arm in plan.study.arms)
         generator = plan.study.generator_of(plan.study.arm("vae"))
         assert generator.view is not None

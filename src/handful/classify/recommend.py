@@ -20,7 +20,7 @@ from handful.nn.networks import network_of
 from handful.nn.train import Training
 
 SMALL_SIDE = 28  # px; under it a network that halves the picture five times has nothing left to see
-TRANSFER_SIZE = 128
+TRANSFER_SIZE, COMPARED_SIZE = 224, 128  # px of the recommended classifier and of the one that treatments share
 SIZES = (8, 16, 28, 32, 48, 64)  # px of a network that starts from random weights
 FLIPS = {"horizontal flip": "flip_horizontal", "vertical flip": "flip_vertical"}
 
@@ -48,16 +48,18 @@ class Facts:
 
 @dataclass(frozen=True)
 class Recommendation:
-    """A complete recipe, in plain words why each part of it was chosen, and the facts that it goes by."""
+    """A complete recipe, in plain words why each part of it was chosen, and the facts that it goes by.
+
+    Args:
+        classifier: what we recommend.
+        plain: the same network and start without augmentation: what treatments are compared on. From ImageNet weights
+            smaller and shorter than the recommended one, so that many fits of it take no longer than a few of that.
+    """
 
     classifier: CNN
+    plain: CNN
     reasons: tuple[str, ...]
     facts: Facts
-
-    @property
-    def plain(self) -> CNN:
-        """The same network, size and training without augmentation: what treatments are compared on."""
-        return self.classifier.changed(augment=None, mix=None)
 
 
 def recommend(facts: Facts) -> Recommendation:
@@ -78,24 +80,28 @@ def fitting_size(side: int) -> int:
 
 
 def _transfer(facts: Facts) -> Recommendation:
-    steps = _steps(facts.num, per_root=16, least=200, most=2000)
-    recipe = CNN(
-        network=network_of("lite0"),
-        view=View(size=TRANSFER_SIZE),
-        tuning=Tuning(decay=0.85),
-        training=Training(steps=steps, lr=2e-3, weight_decay=0.02, warmup_steps=steps // 10, eval_every=steps // 3),
-        augment=_strong(TRANSFER_SIZE, facts),
-    )
+    def recipe(size: int, steps: int, lr: float, augment: Augmentation | None) -> CNN:
+        training = Training(
+            steps=steps, lr=lr, weight_decay=0.02, warmup_steps=steps // 10, eval_every=max(1, steps // 3)
+        )
+        view, tuning = View(size=size), Tuning(decay=0.85)
+        return CNN(network=network_of("lite0"), view=view, tuning=tuning, training=training, augment=augment)
+
+    steps = _steps(facts.num, per_root=5, least=200, most=2000)
+    few = _steps(facts.num, per_root=6, least=100, most=2000)
     reasons = (
         "EfficientNet-Lite0 with its ImageNet weights: they are installed, and with "
         f"{_pictures(facts.num)} one that has seen a million others usually beats one that starts from random weights",
-        f"{TRANSFER_SIZE} px: a third of the work of the 224 px that the weights were trained at, and a last map of "
-        "4 by 4 places; at 64 px it would be 2 by 2",
+        f"{TRANSFER_SIZE} px: what the weights were trained at; at 128 px their features tell less apart",
         "all of it is trained, earlier stages at lower rates (0.85 per stage): what the first layers see is general",
-        f"{steps} steps of 32, {_passes(steps, facts.num)}: 16 times the root of the number of training pictures",
+        f"{steps} steps of 32, {_passes(steps, facts.num)}: 5 times the root of the number of training pictures, at "
+        "least 200",
         *_why_strong(facts),
+        f"arms that share a classifier have the same network at {COMPARED_SIZE} px, for {few} steps and without "
+        "augmentation: a tenth of the work, so that each can be repeated",
     )
-    return Recommendation(recipe, reasons, facts)
+    made = recipe(TRANSFER_SIZE, steps, 1e-3, _strong(TRANSFER_SIZE, facts))
+    return Recommendation(made, recipe(COMPARED_SIZE, few, 2e-3, None), reasons, facts)
 
 
 def _scratch(facts: Facts) -> Recommendation:
@@ -116,7 +122,7 @@ def _scratch(facts: Facts) -> Recommendation:
         "needs many passes",
         *_why_strong(facts),
     )
-    return Recommendation(recipe, reasons, facts)
+    return Recommendation(recipe, recipe.changed(augment=None), reasons, facts)
 
 
 def _tiny(facts: Facts) -> Recommendation:
@@ -128,7 +134,7 @@ def _tiny(facts: Facts) -> Recommendation:
         "mild augmentation (rotation, perspective, colour), no flips: at this size strong blur or erasing takes the "
         "class away",
     )
-    return Recommendation(recipe, reasons, facts)
+    return Recommendation(recipe, recipe.changed(augment=None), reasons, facts)
 
 
 def _strong(size: int, facts: Facts) -> Augmentation:

@@ -90,7 +90,8 @@ def studies(scale: Scale, protocol: ProtocolName, inputs: Inputs) -> Studies:
         rules = Protocol(**shared, test_fraction=0.15, flaws=("test-as-val",))
     else:
         rules = Protocol(**shared, test_fraction=0.15, groups="near-copies")
-    return {"networks": Study(inputs.found, arms=arms, protocol=rules, measures="none")}
+    shown = CNN(view=scale.view(SIZE, least=least, resize="crop", channels=3))
+    return {"networks": Study(inputs.found, arms=arms, protocol=rules, classifier=shown, measures="none")}
 
 
 def sections(finished: Finished) -> tuple[Section, ...]:

@@ -75,7 +75,8 @@ def studies(scale: Scale, protocol: ProtocolName, inputs: Inputs) -> Studies:
         rules = Protocol(repeats=repeats, score="accuracy", reference="base", flaws=("test-as-val",))
     else:
         rules = Protocol(repeats=repeats, score="accuracy", reference="base", val_fraction=0.1)
-    return {"networks": Study(source, arms=arms, protocol=rules, measures="none")}
+    study = Study(source, arms=arms, protocol=rules, classifier=CNN(view=view), measures="none")
+    return {"networks": study}
 
 
 def sections(finished: Finished) -> tuple[Section, ...]:

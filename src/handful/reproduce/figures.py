@@ -12,7 +12,7 @@ from handful.report.svg import ACCENT, BAND, FLAWED, INK, MUTED, REAL, SYNTHETIC
 
 WIDE = 7.6
 COLOURS = (ACCENT, SYNTHETIC, REAL, MUTED, INK)
-MARKS = "os^Dv"
+MARKS = "os^DvP"  # six of them and five colours: thirty series differ
 
 
 @dataclass(frozen=True)

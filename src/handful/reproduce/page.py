@@ -13,6 +13,9 @@ from handful.reproduce.rows import main_table
 from handful.reproduce.scale import OFFERED
 
 
+FOLDED = ("inflated because", "scale", "stand-in")
+
+
 def write_pages(finished: Finished, folder: Path, docs: Path | None = None) -> Path:
     """Write index.html, study.md, tables/*.csv and a report of every study, and return the path of index.html."""
     sections = sections_of(finished)
@@ -31,7 +34,9 @@ def write_pages(finished: Finished, folder: Path, docs: Path | None = None) -> P
     links = {label: path.relative_to(folder).as_posix() for label, path in reports.items()}
     index = folder / "index.html"
     template = environment().get_template("reproduced.html.j2")
-    page = template.render(finished=finished, entry=finished.entry, sections=sections, links=links, markup=Markup)
+    page = template.render(
+        finished=finished, entry=finished.entry, sections=sections, links=links, folded=folded, markup=Markup
+    )
     index.write_text(page, encoding="utf-8")
     return index
 
@@ -56,6 +61,20 @@ def sections_of(finished: Finished) -> tuple[Section, ...]:
     return (numbers, *finished.entry.sections(finished))
 
 
+def folded(table: Table) -> Table:
+    """Return a table as a page shows it: what says the same in every row that says it is told once, above it."""
+    told, left = [], []
+    for place, column in enumerate(table.columns):
+        said = {row[place] for row in table.rows if row[place]}
+        if column in FOLDED and len(table.rows) > 1 and len(said) <= 1:
+            told += [f"{column}: {one}" for one in said]
+        else:
+            left.append(place)
+    caption = ". ".join((table.caption, *told))
+    rows = tuple(tuple(row[place] for place in left) for row in table.rows)
+    return Table(table.name, caption, tuple(table.columns[place] for place in left), rows)
+
+
 def write_csv(table: Table, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -72,7 +91,7 @@ def markdown(finished: Finished, sections: tuple[Section, ...]) -> str:
     lines += ["## What we found", ""]
     for section in sections:
         lines += [f"### {section.title}", "", *(line for one in section.text for line in (one, ""))]
-        for table in section.tables:
+        for table in map(folded, section.tables):
             lines += [f"{table.caption}:", "", *_rows(table), ""]
     lines += ["## The traps", "", *(f"- {one}" for one in entry.traps), ""]
     lines += [

@@ -92,7 +92,8 @@ def studies(scale: Scale, protocol: ProtocolName, inputs: Inputs) -> Studies:
         rules = Protocol(**shared, test_fraction=0.2, flaws=("split-per-arm", "test-as-val"))
     else:
         rules = Protocol(**shared, test_fraction=0.2, groups="near-copies")
-    return {"networks": Study(inputs.found, arms=arms, protocol=rules, measures="none")}
+    study = Study(inputs.found, arms=arms, protocol=rules, classifier=CNN(view=view), measures="none")
+    return {"networks": study}
 
 
 def sections(finished: Finished) -> tuple[Section, ...]:

@@ -22,6 +22,7 @@ from handful.data.split_file import read_splits
 from handful.errors import ConfigError
 from handful.planner import PRIOR, detectable
 from handful.study.advice import advice_for
+from handful.study.arms import ARMS
 from handful.study.estimate import Timings, expected
 from handful.study.goals import check_goals
 from handful.study.protocol import QUICK_REPEATS, Protocol
@@ -307,7 +308,10 @@ def _plan(
 
 
 def _options(study: Study, plan: Plan) -> list[tuple[str, Any, str]]:
-    """What a budget may take from what the study leaves open, in order: repeats, steps, then the dearest arms."""
+    """What a budget may take from what the study leaves open, in order: repeats, steps, then the dearest arms.
+
+    The reference and the recommended arm stay: what the others are told against, and what is handed over.
+    """
     options: list[tuple[str, Any, str]] = []
     if study.protocol.repeats is None and plan.repeats > QUICK_REPEATS:
         options.append(("repeats", QUICK_REPEATS, f"{QUICK_REPEATS} repeats instead of {plan.repeats}"))
@@ -318,9 +322,10 @@ def _options(study: Study, plan: Plan) -> list[tuple[str, Any, str]]:
             options.append(("steps", steps, f"{steps} optimizer steps per classifier instead of {steps * 2}"))
     if study.arms is None:
         names = [arm.name for arm in plan.study.arms]
+        kept = {plan.study.protocol.reference, *(name for name in names if name in ARMS and ARMS[name].recommended)}
         dearest = sorted(plan.study.arms, key=lambda arm: -_arm_seconds(plan, arm.name))
         for arm in dearest:
-            if arm.name != plan.study.protocol.reference and len(names) > 2:
+            if arm.name not in kept:
                 names = [name for name in names if name != arm.name]
                 options.append(("arms", list(names), f"without the arm {arm.name}"))
     return options
