@@ -12,7 +12,6 @@ from handful.reproduce.entry import Finished, Section, Table
 from handful.reproduce.rows import main_table
 from handful.reproduce.scale import OFFERED
 
-
 FOLDED = ("inflated because", "scale", "stand-in")
 
 
