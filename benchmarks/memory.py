@@ -60,7 +60,8 @@ def main() -> None:
     lines = [
         "# Memory that is kept",
         "",
-        f"A training step of EfficientNet-Lite0, 32 pictures, one thread, torch {torch.__version__}: processor seconds.",
+        f"A training step of EfficientNet-Lite0, 32 pictures, one thread, torch {torch.__version__}: "
+        "processor seconds.",
         "",
         "| px | freed memory | user | system | page faults | most memory, GiB | times as fast |",
         "|---|---|---|---|---|---|---|",
