@@ -14,7 +14,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import handful
-from handful import CNN, LabeledImages, View
+from handful import CNN, Augmentation, LabeledImages, View
 from handful.classify.cnn import CNNClassifier
 from handful.classify.ensemble import Ensemble
 from handful.cli import app
@@ -77,6 +77,12 @@ def test_test_time_views_are_no_part_of_a_file(tmp_path: Path) -> None:
     classifier = replace(fitted(0, "base"), recipe=CNN(network="base", view=View(size=8), augment="light", tta=2))
     with pytest.raises(StoreError, match="test-time views"):
         write_onnx(classifier, tmp_path / "model.onnx")
+
+
+def test_mirrored_views_are_part_of_the_file(tmp_path: Path) -> None:
+    augment = Augmentation(flip_horizontal=True, flip_vertical=True)
+    recipe = CNN(network="base", view=View(size=8), augment=augment, tta="flips")  # type: ignore[arg-type]
+    assert write_onnx(replace(fitted(0, "base"), recipe=recipe), tmp_path / "model.onnx") < 1e-5
 
 
 def test_missing_packages_name_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,8 +47,8 @@ def write_onnx(classifier: Classifier, path: Path) -> float:
 
     Raises:
         ConfigError: the packages of the extra `export` are missing.
-        StoreError: a classifier that is no network or averages test-time views, or answers that differ by more than
-            1e-4; nothing is left.
+        StoreError: a classifier that is no network or averages test-time views other than flips, or answers that
+            differ by more than 1e-4; nothing is left.
     """
     require_onnx()
     members = classifier.members if isinstance(classifier, Ensemble) else (classifier,)
@@ -56,7 +56,7 @@ def write_onnx(classifier: Classifier, path: Path) -> float:
     if len(networks) < len(members):
         kinds = sorted({type(member).__name__ for member in members})
         raise StoreError(f"only networks can be written as ONNX, got {', '.join(kinds)}")
-    if any(isinstance(member.recipe, CNN) and member.recipe.tta for member in networks):
+    if any(isinstance(member.recipe, CNN) and member.recipe.tta not in (0, "flips") for member in networks):
         raise StoreError("test-time views (tta) are drawn by a picture's content, which no ONNX operator can")
     _export(_Whole(networks), _noise(classifier, 2), path)
     _describe(classifier, path)

@@ -75,6 +75,27 @@ def test_only_what_the_recipe_allows_is_done_to_a_picture():
         assert (kept | flipped).all()
 
 
+@pytest.mark.parametrize(
+    ("flips", "axes"),
+    [
+        ({}, []),
+        ({"flip_horizontal": True}, [(3,)]),
+        ({"flip_horizontal": True, "flip_vertical": True}, [(3,), (2,), (2, 3)]),
+    ],
+)
+def test_flips_are_the_picture_and_its_allowed_mirror_images(flips, axes):
+    test = pictures(7, 2)
+    made = fitted(tta="flips", augment=Augmentation(**flips))
+    images = torch.from_numpy(test.pixels).float() / 255
+    with torch.no_grad():
+        views = [made.module(view).softmax(1) for view in (images, *(images.flip(axis) for axis in axes))]
+    probs = made.predict_proba(test)
+    np.testing.assert_allclose(probs, torch.stack(views).mean(0).numpy(), atol=1e-6)
+    if flips:
+        mirrored = np.ascontiguousarray(test.pixels[..., ::-1])
+        np.testing.assert_allclose(made.predict_proba(mirrored), probs, atol=1e-5)
+
+
 def test_views_need_an_augmentation_to_be_drawn_from():
     with pytest.raises(ConfigError, match="tta=4 draws its views from augment, which is None"):
         CNN(tta=4)

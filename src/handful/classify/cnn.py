@@ -20,7 +20,7 @@ from handful import rng
 from handful.classify.contract import Classifier, ClassifierRecipe, check_parts
 from handful.classify.loss import Loss
 from handful.classify.tuning import Tuning
-from handful.classify.views import views_of
+from handful.classify.views import flips_of, views_of
 from handful.config import recipe_from
 from handful.data.balance import Balance, balance_of, weights_of
 from handful.data.draws import Draws
@@ -48,15 +48,16 @@ class CNN(ClassifierRecipe):
         dropout: one rate for all its dropout layers; None: the network's own.
         tuning: what of it is trained when: frozen, thawed in turn, learning rates by depth.
         tta: views drawn from `augment` whose probabilities are averaged with those of the picture itself (test-time
-            augmentation); they depend on the picture's content alone. It holds for `predict_proba`, not for the looks
-            at validation while training.
+            augmentation); they depend on the picture's content alone. `flips`: the mirror images that `augment`
+            allows instead, none where it allows none. It holds for `predict_proba`, not for the looks at validation
+            while training.
     """
 
     kind: Literal["cnn"] = "cnn"
     network: AnyNetwork = Field(default="v3")  # type: ignore[assignment]  # read by its validator
     dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
     tuning: Tuning = Tuning()
-    tta: Annotated[int, Field(ge=0)] = 0
+    tta: Annotated[int, Field(ge=0)] | Literal["flips"] = 0
 
     @model_validator(mode="after")
     def _views_are_drawn(self) -> CNN:
@@ -220,7 +221,8 @@ class CNNClassifier(Classifier):
         """Return [N, K], what `predict_proba` does, for float pictures in [0, 1] on the network's device."""
         views: Iterator[torch.Tensor] = iter([images])
         if isinstance(self.recipe, CNN) and self.recipe.tta and self.recipe.augment is not None:
-            views = views_of(images, self.recipe.augment, self.recipe.tta)
+            augment, tta = self.recipe.augment, self.recipe.tta
+            views = flips_of(images, augment) if tta == "flips" else views_of(images, augment, tta)
         return torch.stack([self.module(view).softmax(dim=1) for view in views]).mean(0)
 
     def described(self) -> dict[str, Any]:

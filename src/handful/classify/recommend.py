@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from handful.classify.cnn import CNN
 from handful.classify.tuning import Tuning
@@ -85,7 +86,9 @@ def _transfer(facts: Facts) -> Recommendation:
             steps=steps, lr=lr, weight_decay=0.02, warmup_steps=steps // 10, eval_every=max(1, steps // 3)
         )
         view, tuning = View(size=size), Tuning(decay=0.85)
-        return CNN(network=network_of("lite0"), view=view, tuning=tuning, training=training, augment=augment)
+        flips = augment is not None and any(getattr(augment, name) for name in FLIPS.values())
+        shared: dict[str, Any] = {"tuning": tuning, "training": training, "tta": "flips" if flips else 0}
+        return CNN(network=network_of("lite0"), view=view, augment=augment, **shared)
 
     steps = _steps(facts.num, per_root=5, least=200, most=2000)
     few = _steps(facts.num, per_root=6, least=100, most=2000)

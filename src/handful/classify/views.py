@@ -13,6 +13,16 @@ from handful.data.augment import Augmentation
 from handful.data.draws import NUM_DRAWS
 from handful.rng import MAX_SEED
 
+FLIPS = {"flip_horizontal": (-1,), "flip_vertical": (-2,)}  # fields of Augmentation, and the axes they mirror
+
+
+def flips_of(images: torch.Tensor, augment: Augmentation) -> Iterator[torch.Tensor]:
+    """Yield the pictures, then mirrored by each flip that `augment` allows, and by both where it has both."""
+    yield images
+    axes = [axis for name, axis in FLIPS.items() if getattr(augment, name)]
+    for axis in (*axes, (-1, -2)) if len(axes) > 1 else axes:
+        yield images.flip(axis)
+
 
 def views_of(images: torch.Tensor, augment: Augmentation, num: int) -> Iterator[torch.Tensor]:
     """Yield the pictures themselves, then `num` augmented views of each, float [B, C, H, W] in [0, 1] each time.

@@ -45,6 +45,6 @@ def _distribution(counts: list[dict[str, int | str]]) -> str:
             axes.bar(at, [int(row[part]) for row in counts], width=0.36, color=colour, label=part)
         axes.set_xticks(range(len(counts)), [short(str(row["name"]), 14) for row in counts], rotation=60)
         axes.set_ylabel("pictures")
-        axes.legend(loc="upper right")
+        axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0)  # above the bars
         quiet(axes)
     return made.svg
