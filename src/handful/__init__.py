@@ -11,10 +11,15 @@ Names are imported when they are first used, so that `import handful` does not l
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+# Huge pages for the buffers of torch, which reads this when it first allocates: a step on a CPU spends up to half of its
+# time on page faults without them (docs/memory.md). Set to 0 beforehand, it stays so.
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 if TYPE_CHECKING:
     from handful.classify.cnn import CNN as CNN

@@ -29,7 +29,6 @@ from handful.errors import ConfigError, DataError, StoreError
 from handful.nn.batches import Batch, Batches
 from handful.nn.custom import not_yet_run
 from handful.nn.inherited import Inherited
-from handful.nn.memory import keep_memory
 from handful.nn.network import Network, Start, pooled
 from handful.nn.networks import AnyNetwork
 from handful.nn.train import How, train_networks
@@ -249,7 +248,6 @@ class CNNClassifier(Classifier):
             raise DataError(
                 f"this classifier takes uint8 pictures {['N', *want]}, got {pixels.dtype} {list(pixels.shape)}"
             )
-        keep_memory()
         self.module.to(device).eval()
         for start in range(0, len(pixels), CHUNK):
             chunk = torch.from_numpy(np.array(pixels[start : start + CHUNK])).to(device)

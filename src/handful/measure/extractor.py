@@ -15,7 +15,6 @@ from handful.data.images import content_of
 from handful.errors import DataError, WeightsError
 from handful.measure.feature_cache import Features, Progress, cached_features
 from handful.measure.resize import Resizer, resize
-from handful.nn.memory import keep_memory
 
 if TYPE_CHECKING:
     import torch
@@ -84,7 +83,6 @@ class Network:
         """Chunks of one size, the last one filled up, so that the same kernels see every picture."""
         import torch
 
-        keep_memory()
         mean, std = (torch.tensor(values, device=self.device).view(1, -1, 1, 1) for values in (self.mean, self.std))
         made = []
         with torch.inference_mode():

@@ -28,7 +28,6 @@ from handful.nn.batches import Batch, Batches
 from handful.nn.history import History as History
 from handful.nn.how import How as How
 from handful.nn.how import one_thread as one_thread
-from handful.nn.memory import keep_memory, release_memory
 from handful.nn.optimizers import Group as Group
 from handful.nn.optimizers import groups_of, optimizer_of, weighted
 from handful.nn.training import Training as Training
@@ -88,7 +87,6 @@ def train_networks(
         HandfulError: a loss is not finite.
     """
     how = how or How()
-    keep_memory()
     steps = recipe.steps_for(num)
     batches = Batches(num, recipe.batch_size, seed, balance)
     grouped = {name: groups_of(network, (groups or {}).get(name), recipe) for name, network in networks.items()}
@@ -125,7 +123,6 @@ def train_networks(
                 measure_norms(networks, _one_pass(loop, step, batches, seed, state.step, how.device))
     for network in networks.values():
         network.eval()
-    release_memory()
     state.history.steps_done = state.step
     state.history.pictures_seen = state.step * recipe.batch_size
     if how.checkpoint and not how.leaves_checkpoint:

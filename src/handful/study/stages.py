@@ -48,7 +48,6 @@ from handful.generate.select import GATES, SELECTORS
 from handful.generate.selection import Selection
 from handful.generate.table import GENERATORS, load_generator
 from handful.nn.inherited import Inherited
-from handful.nn.memory import keep_memory
 from handful.nn.train import How, one_thread
 from handful.study.arms import Arm
 from handful.study.embedding import SYNTHETIC, embed_pictures
@@ -458,7 +457,6 @@ def run_job(
     if store.has(made.key):
         return made.key
     checkpoint = store.checkpoint(made.key)
-    keep_memory()
     started = time.perf_counter()
     record = {"stage": made.stage, "spec": made.spec, "inputs": made.inputs, "versions": versions(), "device": device}
 
