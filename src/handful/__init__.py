@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-# Huge pages for the buffers of torch, which reads this when it first allocates: a step on a CPU spends up to half of its
-# time on page faults without them (docs/memory.md). Set to 0 beforehand, it stays so.
+# Huge pages for the buffers of torch, which reads this when it first allocates: without them a step on a CPU spends up
+# to half of its time on page faults (docs/memory.md). Set to 0 beforehand, it stays so.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 if TYPE_CHECKING:
