@@ -34,7 +34,7 @@ WORDS = {
     "alexnet": "AlexNet, ImageNet weights, convolutions frozen",
     "mobilenet_v2": "MobileNetV2, ImageNet weights, convolutions frozen",
     "alexnet + mobilenet_v2": "middle fusion of AlexNet and MobileNetV2, frozen",
-    "squeezenet1_1": "SqueezeNet 1.1, packaged weights, frozen (not in the study)",
+    "squeezenet1_1": "SqueezeNet 1.1, ImageNet weights, frozen (not in the study)",
     "lite0": "EfficientNet-Lite0, packaged weights, frozen (not in the study)",
     "lite2": "EfficientNet-Lite2, packaged weights, frozen (not in the study)",
     "lite0 + lite2": "middle fusion of Lite0 and Lite2, frozen (not in the study)",
@@ -159,5 +159,5 @@ ENTRY = Reproduction(
     rows=ROWS,
     studies=studies,
     sections=sections,
-    stand_ins=("packaged Lite0, Lite2 and SqueezeNet 1.1 stand beside networks whose weights are absent",),
+    stand_ins=("packaged Lite0 and Lite2 stand beside networks whose weights are absent",),
 )
