@@ -36,6 +36,7 @@ StorePath = Annotated[Path, typer.Argument(help="Folder that `handful run -o` wr
 AsJson = Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")]
 SkipUnreadable = Annotated[bool, typer.Option(help="Leave out files that cannot be read, and list them.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+TrustCode = Annotated[bool, typer.Option("--trust-code", help="Run a network's own code that the model names.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -450,6 +451,7 @@ def predict(
     sample: Annotated[Path | None, typer.Option(help="Its sample file: these ids, in this order.")] = None,
     labels: Annotated[str | None, typer.Option(help="Other texts for the classes in it, e.g. cat=0,dog=1.")] = None,
     skip_unreadable: SkipUnreadable = False,
+    trust_code: TrustCode = False,
     device: Device = "auto",
 ) -> None:
     """Predict the classes of new pictures: file, class, and the probability of each class."""
@@ -464,6 +466,7 @@ def predict(
         sample=sample,
         labels=labels,
         skip_unreadable=skip_unreadable,
+        trust_code=trust_code,
         device=device,
     )
     for path, why in made.faults:
@@ -488,6 +491,7 @@ def export(
     ] = False,
     repeat: Annotated[int | None, typer.Option(min=0, help="With --pictures: whose training part [0].")] = None,
     onnx: Annotated[bool, typer.Option("--onnx", help="Also as model.onnx, which runs without handful.")] = False,
+    trust_code: TrustCode = False,
 ) -> None:
     """Write an arm's classifier into a folder, safetensors and a JSON card; or the pictures it was trained on."""
     if pictures:
@@ -501,7 +505,7 @@ def export(
         raise ConfigError("--repeat is for --pictures; a model is all repeats of its arm as one")
     from handful.predict import export_classifier
 
-    print(export_classifier(_result(store), output or Path("model"), arm, onnx=onnx))
+    print(export_classifier(_result(store), output or Path("model"), arm, onnx=onnx, trust_code=trust_code))
 
 
 @app.command()

@@ -52,6 +52,7 @@ def predict_files(
     sample: Path | None = None,
     labels: str | None = None,
     skip_unreadable: bool = False,
+    trust_code: bool = False,
     device: str = "auto",
 ) -> Predicted:
     """Write a CSV with one row per picture: file, predicted class, and the probability of every class.
@@ -61,6 +62,7 @@ def predict_files(
         pictures: a picture, a folder or an archive.
         output: CSV file.
         arm: an arm of a store; None: the best on validation.
+        trust_code: see `load_classifier`.
         submission, sample, labels: write what a competition asks for instead, see `submission_of`.
 
     Raises:
@@ -69,7 +71,7 @@ def predict_files(
         DataError: pictures that cannot be read, unless they are to be skipped; ids of the sample without a picture.
     """
     where = pick_device(device)
-    classifier, name = _model(model, arm)
+    classifier, name = _model(model, arm, trust_code)
     wanted = None
     if submission is not None or sample is not None or labels is not None:
         wanted = submission_of(submission, sample, labels, classifier.class_names)
@@ -110,15 +112,15 @@ def expected_scores(about: dict[str, Any]) -> list[str]:
     return said
 
 
-def _model(model: Path, arm: str | None) -> tuple[Classifier, str | None]:
+def _model(model: Path, arm: str | None, trust_code: bool) -> tuple[Classifier, str | None]:
     """The classifier of a store's arm, with the arm's name, or an exported one."""
     if (model / "store.json").exists():
         result = Result.of(Store.existing(model))
         name = arm or result.best
-        return result.classifier(name), name
+        return result.classifier(name, trust_code=trust_code), name
     if arm is not None:
         raise StoreError(f"{model}: --arm is for a store; an exported model has one arm")
-    return load_classifier(model), None
+    return load_classifier(model, trust_code=trust_code), None
 
 
 def _rows(made: Predictions) -> list[list[str]]:
@@ -138,11 +140,14 @@ def _write(output: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) 
     os.replace(aside, output)
 
 
-def export_classifier(result: Result, output: Path, arm: str | None = None, *, onnx: bool = False) -> Path:
+def export_classifier(
+    result: Result, output: Path, arm: str | None = None, *, onnx: bool = False, trust_code: bool = False
+) -> Path:
     """Write an arm's classifier, all its repeats as one, into a new folder and return the folder.
 
     Args:
         onnx: also as `model.onnx`, see `handful.onnx_file.write_onnx`.
+        trust_code: see `load_classifier`.
 
     Raises:
         StoreError: the folder is there and is not a model, or the arm has no finished classifier.
@@ -152,7 +157,7 @@ def export_classifier(result: Result, output: Path, arm: str | None = None, *, o
         raise StoreError(f"{output}: is there and is not a model; choose another folder")
     if onnx:
         require_onnx()
-    classifier = result.classifier(arm)
+    classifier = result.classifier(arm, trust_code=trust_code)
     aside = output.with_name(f".{output.name}.{uuid.uuid4().hex}")
     try:
         classifier.save(aside)

@@ -10,11 +10,14 @@ from pathlib import Path
 import my_networks
 import numpy as np
 import pytest
+from PIL import Image
 from torch import nn
+from typer.testing import CliRunner
 
 from handful import CNN, Training, View, rng
 from handful.classify.ensemble import Ensemble
 from handful.classify.table import load_classifier
+from handful.cli import app
 from handful.data.images import LabeledImages
 from handful.errors import ConfigError, StoreError
 from handful.nn import custom
@@ -127,6 +130,13 @@ def test_a_folder_runs_its_code_where_this_process_has_or_where_it_is_trusted(fi
             StoreError, match=r"made by my_networks:Parted, code that is not handful's; .*trust_code=True"
         ):
             load_classifier(tmp_path / name)
+    picture = tmp_path / "picture.png"
+    Image.fromarray(np.zeros((8, 8), dtype=np.uint8)).save(picture)
+    words = ["predict", str(tmp_path / "all"), str(picture), "-o", str(tmp_path / "predictions.csv")]
+    with pytest.raises(StoreError, match="--trust-code"):
+        CliRunner().invoke(app, words, catch_exceptions=False)
+    assert CliRunner().invoke(app, [*words, "--trust-code"], catch_exceptions=False).exit_code == 0
+    monkeypatch.setattr(custom, "_ASKED", set())
     assert load_classifier(tmp_path / "all", trust_code=True).class_names == ("a", "b")
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from handful.report.collect import headline, page_of
+from handful.report.facts import digests_of
 from handful.report.html import render_page
 from handful.report.page import ArmPage, ClassCount, ClassRow, Comparison, Page
 from handful.study.result import Result, Trained
@@ -129,3 +130,10 @@ def test_the_arms_of_the_page_hold_what_the_result_computes(result: Result, page
         ]
         assert listed == result.per_class(name)
     assert [vars(row) for row in page.classes] == result.classes
+
+
+def test_the_report_says_what_weights_every_network_started_from(result: Result) -> None:
+    facts = {fact.name: fact.value for fact in digests_of(result)}
+    for arm in result.arms:
+        assert facts[f"first weights of {arm}"] == "random"
+        assert result.start(arm) == {"source": "random", "digest": ""}

@@ -276,7 +276,7 @@ class CNNClassifier(Classifier):
         if not trust_code and (code := not_yet_run(recipe.network)):
             raise StoreError(
                 f"{folder}: its network is made by {' and '.join(code)}, code that is not handful's; where you trust "
-                "it, load the folder with trust_code=True"
+                "it, say so with --trust-code (from Python: trust_code=True)"
             )
         names, channels = tuple(card["class_names"]), int(card["channels"])
         tensors = load_file(folder / "classifier.safetensors")

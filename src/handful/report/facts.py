@@ -166,9 +166,12 @@ def seeds_of(result: Result) -> tuple[Seeds, ...]:
 
 
 def digests_of(result: Result) -> tuple[Fact, ...]:
-    """Return the digests that name the study, its data and its results in the store."""
+    """Return where weights came from, and the digests that name the study, its data and its results in the store."""
     facts = [Fact("study", str(result.page["digest"])), Fact("data", str(result.page["source"]["digest"]))]
     for arm in result.arms:
+        if start := result.start(arm):
+            told = f"{shown(start['source'])} (SHA-256 {start['digest']})" if start["digest"] else start["source"]
+            facts.append(Fact(f"first weights of {shown(arm)}", told))
         for stage in ("predictions", "reconstruction"):
             keys = result.keys(arm, stage)
             facts += [Fact(f"{stage} of {shown(arm)}, repeat {repeat}", keys[repeat]) for repeat in sorted(keys)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -356,6 +357,14 @@ class Result:
             "versions": self.page["versions"],
         }
         return Ensemble.of(members, about)
+
+    def start(self, arm: str) -> dict[str, str]:
+        """Return `source` and `digest` of the weights that an arm's networks started from; empty where it has none."""
+        keys = self.keys(arm, "classifier")
+        if not keys:
+            return {}
+        card = (self.store.folder(keys[min(keys)]) / "classifier.json").read_text(encoding="utf-8")
+        return dict(json.loads(card).get("start", {}))
 
     @property
     def classes(self) -> list[dict[str, Any]]:
