@@ -134,6 +134,8 @@ def test_the_arms_of_the_page_hold_what_the_result_computes(result: Result, page
 
 def test_the_report_says_what_weights_every_network_started_from(result: Result) -> None:
     facts = {fact.name: fact.value for fact in digests_of(result)}
+    fitted = [arm for arm in result.arms if result.keys(arm, "classifier")]
+    assert len(fitted) > 1
     for arm in result.arms:
-        assert facts[f"first weights of {arm}"] == "random"
-        assert result.start(arm) == {"source": "random", "digest": ""}
+        assert facts.get(f"first weights of {arm}") == ("random" if arm in fitted else None)
+        assert result.start(arm) == ({"source": "random", "digest": ""} if arm in fitted else {})
