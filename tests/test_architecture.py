@@ -170,7 +170,7 @@ def test_flaws_are_named_where_they_are_guarded_or_made_and_nowhere_else() -> No
         for node in ast.walk(parsed(modules[name]))
         if isinstance(node, ast.Constant) and node.value in flaws
     }
-    made = {"handful.study.protocol", "handful.study.plan", "handful.study.stages"}
+    made = {"handful.study.protocol", "handful.study.plan", "handful.study.stages", "handful.study.parts"}
     guarded = {"handful.classify.contract"}
     studied = {name for name in users if room(name) == "reproduce"}
     assert users - studied <= made | guarded | {"handful.study.result"}

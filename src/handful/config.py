@@ -153,3 +153,8 @@ def load_part(folder: str | Path, what: str, loaders: Mapping[str, Callable[[Pat
         raise StoreError(f"{folder}: incomplete, {missing.name} is missing") from None
     except (SafetensorError, KeyError) as error:
         raise StoreError(f"{folder}: damaged: {type(error).__name__}: {error}") from None
+
+
+def fields_of(described: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a recipe that `Recipe.describe` described."""
+    return {key: value for key, value in described.items() if key not in ("recipe", "version")}

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from handful.data.export import write_pictures
 from handful.data.images import LabeledImages
 from handful.errors import StoreError
+from handful.study.parts import fitted_parts
 from handful.study.result import Result
-from handful.study.stages import fitted_parts
 from handful.study.stored import get_images
 
 WHILE_TRAINING = ("balance", "augment", "mix")

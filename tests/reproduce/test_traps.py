@@ -30,9 +30,10 @@ from handful.reproduce.scale import SCALES
 from handful.reproduce.table import STUDIES
 from handful.reproduce.welch import welch
 from handful.study.arms import ARMS, Arm
+from handful.study.parts import redrawn
 from handful.study.plan import Plan, make_plan
 from handful.study.result import Result
-from handful.study.stages import STAGES, redrawn
+from handful.study.stages import STAGES
 from handful.study.store import Store
 from handful.study.study import Study
 from tiny_study import CLASSIFIER, VAE_ARM, digits, tiny

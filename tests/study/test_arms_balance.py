@@ -14,8 +14,8 @@ from handful.data.images import LabeledImages
 from handful.data.mix import Mix
 from handful.errors import ConfigError, LeakError
 from handful.study.arms import ARMS, DEFAULT_ARMS, arm_named
+from handful.study.parts import training_part
 from handful.study.run import run
-from handful.study.stages import training_part
 from tiny_study import CLASSIFIER, VAE_ARM, digits, tiny
 
 COUNTS = np.array([60, 30, 10])

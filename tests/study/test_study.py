@@ -11,11 +11,11 @@ import pytest
 
 import handful
 from handful import CNN, VAE, Arm, Augmentation, BestSSIM, Interpolation, Protocol, Result, Study, View, read_study
+from handful.data.balance import amounts
 from handful.errors import ConfigError
 from handful.study.arms import ARMS, arm_named
 from handful.study.plan import Plan, make_plan
 from handful.study.run import resolution
-from handful.study.stages import amounts
 from handful.study.store import Store
 from handful.study.stored import get_ledger, get_synthetic
 from tiny_study import CLASSIFIER, STUDY_FILE, VAE_ARM, digits, stages, tiny, write_study

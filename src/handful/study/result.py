@@ -27,9 +27,9 @@ from handful.study.goals import Goal, goal_rows
 from handful.study.inheriting import control_among
 from handful.study.measure_rows import audit_rows, change_rows, mean_rows
 from handful.study.measured import MEASURES, get_measures
+from handful.study.parts import fitted_parts
 from handful.study.predicts import predictors
 from handful.study.protocol import INFLATED, QUICK_REPEATS, Protocol
-from handful.study.stages import fitted_parts
 from handful.study.store import Store
 from handful.study.stored import get_images, get_synthetic
 from handful.study.study import ResolvedStudy

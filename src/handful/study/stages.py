@@ -37,9 +37,8 @@ from handful.classify.cnn import CNNClassifier
 from handful.classify.contract import ClassifierRecipe, evaluate
 from handful.classify.pretrain import SimCLR, load_pretrained
 from handful.classify.table import CLASSIFIERS, load_classifier
-from handful.config import choose, digest_of
-from handful.data.augment import Augmentation, augmented_copies
-from handful.data.balance import amounts, capped, copied_rows, kept_of
+from handful.config import choose, digest_of, fields_of
+from handful.data.balance import amounts, kept_of
 from handful.data.decode import resized
 from handful.data.images import LabeledImages, View, require_real, require_unseen
 from handful.data.split import Split
@@ -53,8 +52,9 @@ from handful.study.arms import Arm
 from handful.study.embedding import SYNTHETIC, embed_pictures
 from handful.study.explained import explain
 from handful.study.measured import measure_synthetic
+from handful.study.parts import fitted_parts, of_real
 from handful.study.store import Store
-from handful.study.stored import get_images, get_synthetic, images_key, save_arrays
+from handful.study.stored import get_images, images_key, save_arrays
 from handful.study.study import ResolvedStudy
 
 
@@ -198,7 +198,7 @@ def composed(arm: Arm) -> dict[str, Any]:
 
 def read_recipe(table: Mapping[str, Any], described: dict[str, Any], what: str) -> Any:
     """Return the recipe that `Recipe.describe` described."""
-    return choose(table, _fields(described), what)
+    return choose(table, fields_of(described), what)
 
 
 Inputs = Mapping[str, str]
@@ -262,7 +262,7 @@ def make_synthetic(spec: dict[str, Any], inputs: Inputs, store: Store, how: How,
         device=how.device,
     )
     chosen = candidates.take(np.flatnonzero(ledger.kept))
-    view = View(**_fields(spec["view"]))
+    view = View(**fields_of(spec["view"]))
     pixels = _seen_at(chosen.pixels, view)
     save_arrays(folder / "arrays.npz", pixels=pixels, labels=chosen.labels, **chosen.origin.to_arrays())
     save_arrays(
@@ -281,7 +281,7 @@ def _seen_at(pixels: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
 def _probabilities(store: Store, key: str, how: How) -> Callable[[LabeledImages], NDArray[np.floating]]:
     """What tells class probabilities of synthetic pictures: a classifier of the store."""
     classifier = load_classifier(store.folder(key), trust_code=True)
-    view = View(**_fields(store.record(key)["spec"]["recipe"]["view"]))
+    view = View(**fields_of(store.record(key)["spec"]["recipe"]["view"]))
     return lambda pictures: classifier.predict_proba(_seen_at(pictures.pixels, view), device=how.device)
 
 
@@ -302,75 +302,8 @@ def fit_classifier(spec: dict[str, Any], inputs: Inputs, store: Store, how: How,
         "train": train.counts.tolist(),
         "val": val.counts.tolist(),
         **({"start": classifier.start} if isinstance(classifier, CNNClassifier) else {}),
-        **({"train_real": _of_real(train).counts.tolist()} if "composition" in spec else {}),
+        **({"train_real": of_real(train).counts.tolist()} if "composition" in spec else {}),
     }
-
-
-def fitted_parts(spec: Mapping[str, Any], inputs: Inputs, store: Store) -> tuple[LabeledImages, LabeledImages]:
-    """Return what the classifier of a job is trained on and what its validation part is."""
-    images, split = get_images(store, inputs["images"]), Split(**store.arrays(inputs["split"]))
-    train, val = images.take(split.train), images.take(split.val)
-    synthetic = get_synthetic(store, inputs["synthetic"], images.class_names) if "synthetic" in inputs else None
-    train = training_part(train, synthetic, spec.get("composition", {}), real=spec["real"])
-    if spec["real"] and not train.origin.real.all() and spec["val_fraction"] is not None:
-        # the flaw synthetic-in-val: everything in one pot, validation drawn from it
-        return redrawn(pot_of(train, val), spec["val_fraction"], spec["order_seed"])
-    return train, val
-
-
-def training_part(
-    train: LabeledImages, synthetic: LabeledImages | None, made: Mapping[str, Any], *, real: bool = True
-) -> LabeledImages:
-    """Return what a classifier is trained on: real pictures, then synthetic ones, then copies.
-
-    Args:
-        train: the real training part.
-        synthetic: a generator's pictures; None: none.
-        made: what `composed` returned, with a seed; {} changes nothing.
-        real: False leaves the real pictures out.
-    """
-    if made.get("cap") is not None:
-        train = train.take(capped(train.labels, train.counts, made["cap"], made["seed"]))
-    parts = [train] if real else []
-    added = [synthetic] if synthetic is not None else []
-    if "augment" in made:
-        augment = Augmentation(**_fields(made["augment"]))
-        if "amount" in made:
-            rows = copied_rows(train.labels, amounts(train.counts, made["amount"]))
-            added.append(augmented_copies(train, rows, augment, rng.derive(made["seed"], "fill")))
-        if made["enlarge"]:
-            whole = _all_of([*parts, *(added if made["enlarge_synthetic"] else [])])
-            rows = np.tile(np.arange(len(whole)), made["enlarge"])
-            added.append(augmented_copies(whole, rows, augment, rng.derive(made["seed"], "enlarge")))
-    return _all_of(parts + added)
-
-
-def _all_of(parts: list[LabeledImages]) -> LabeledImages:
-    whole = parts[0]
-    for part in parts[1:]:
-        whole = whole.joined(part)
-    return whole
-
-
-def _of_real(images: LabeledImages) -> LabeledImages:
-    return images.take(np.flatnonzero(images.origin.real))
-
-
-def pot_of(train: LabeledImages, val: LabeledImages) -> LabeledImages:
-    """Return real training pictures, validation, then the synthetic ones."""
-    return _of_real(train).joined(val).joined(train.take(np.flatnonzero(~train.origin.real)))
-
-
-def _fields(described: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a recipe that `Recipe.describe` described."""
-    return {key: value for key, value in described.items() if key not in ("recipe", "version")}
-
-
-def redrawn(pot: LabeledImages, val_fraction: float, seed: int) -> tuple[LabeledImages, LabeledImages]:
-    """Return training and validation drawn at random from one pot of real and synthetic pictures."""
-    order = rng.numpy_rng(seed, "synthetic-in-val").permutation(len(pot))
-    num = max(1, round(val_fraction * len(pot)))
-    return pot.take(np.sort(order[num:])), pot.take(np.sort(order[:num]))
 
 
 def predict_test(spec: dict[str, Any], inputs: Inputs, store: Store, how: How, folder: Path) -> dict[str, Any]:
@@ -421,7 +354,7 @@ def explain_mistakes(spec: dict[str, Any], inputs: Inputs, store: Store, how: Ho
 
 def embed(spec: dict[str, Any], inputs: Inputs, store: Store, how: How, folder: Path) -> dict[str, Any]:
     """Lay pictures of the first repeat out in one plane, real ones and those of every arm's generator together."""
-    view = View(**_fields(spec["view"]))
+    view = View(**fields_of(spec["view"]))
     return embed_pictures(spec, inputs, store, how.device, folder, lambda pixels: _seen_at(pixels, view))
 
 
