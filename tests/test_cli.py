@@ -480,7 +480,7 @@ def test_a_bug_keeps_its_traceback(handful_: Handful, folder: Path, monkeypatch:
     def broken(store: Path) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("handful.cli._result", broken)
+    monkeypatch.setattr("handful.commands.status.result_of", broken)
     with pytest.raises(RuntimeError, match="a bug"):
         handful_("status", folder / "store")
 

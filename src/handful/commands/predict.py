@@ -1,0 +1,51 @@
+"""`handful predict`: classes of new pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from handful.commands.options import Device, SkipUnreadable, TrustCode, say
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(help="A store, or a folder that `handful export` wrote.")],
+    pictures: Annotated[Path, typer.Argument(help="A picture, a folder or an archive of pictures.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="CSV to write.")] = Path("predictions.csv"),
+    arm: Annotated[str | None, typer.Option(help="Arm of a store [the best on validation].")] = None,
+    submission: Annotated[
+        str | None, typer.Option(help="Columns of a competition's file, e.g. id,label [those of --sample].")
+    ] = None,
+    sample: Annotated[Path | None, typer.Option(help="Its sample file: these ids, in this order.")] = None,
+    labels: Annotated[str | None, typer.Option(help="Other texts for the classes in it, e.g. cat=0,dog=1.")] = None,
+    skip_unreadable: SkipUnreadable = False,
+    trust_code: TrustCode = False,
+    device: Device = "auto",
+) -> None:
+    """Predict the classes of new pictures: file, class, and the probability of each class."""
+    from handful.predict import predict_files
+
+    made = predict_files(
+        model,
+        pictures,
+        output,
+        arm=arm,
+        submission=submission,
+        sample=sample,
+        labels=labels,
+        skip_unreadable=skip_unreadable,
+        trust_code=trust_code,
+        device=device,
+    )
+    for path, why in made.faults:
+        say(f"left out {path}: {why}")
+    for path in made.unasked[:20]:
+        say(f"not in the sample: {path}")
+    if len(made.unasked) > 20:
+        say(f"not in the sample: ... and {len(made.unasked) - 20} more")
+    for line in made.expected:
+        say(line)
+    say(f"{made.num} pictures, arm {made.arm}" if made.arm else f"{made.num} pictures")
+    print(output)

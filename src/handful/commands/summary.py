@@ -1,0 +1,38 @@
+"""`handful summary`: a network, layer by layer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from handful.commands.options import AsJson, print_json, say
+from handful.errors import ConfigError
+
+
+def summary(
+    network: Annotated[str, typer.Argument(help="A network (v3, ...), an arm, a study file (.toml) or a store.")],
+    arm: Annotated[str | None, typer.Option(help="Arm of the study file or the store.")] = None,
+    image_size: Annotated[int | None, typer.Option(help="Side in pixels [its own, else 64].")] = None,
+    classes: Annotated[int | None, typer.Option(min=2, help="Number of classes [its own, else 10].")] = None,
+    channels: Annotated[int | None, typer.Option(help="1 or 3 [its own, else 3].")] = None,
+    as_json: AsJson = False,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Page (.html) or drawing (.svg) to write.")
+    ] = None,
+) -> None:
+    """Show a network: layers, shapes, parameters, multiply-adds, memory; as a table and as a drawing."""
+    from handful.report.network import write_summary
+    from handful.show import print_summary
+    from handful.study.summarized import summary_of
+
+    if channels not in (None, 1, 3):
+        raise ConfigError(f"--channels {channels}: pictures have 1 or 3")
+    title, found = summary_of(network, arm=arm, size=image_size, classes=classes, channels=channels)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        print_summary(title, found)
+    if output is not None:
+        say(str(write_summary(output, title, found)))
