@@ -105,7 +105,7 @@ def studies(scale: Scale, protocol: ProtocolName, inputs: Inputs) -> Studies:
 
 
 def extra(scale: Scale, inputs: Inputs) -> Studies:
-    arm = Arm("vae 100", generator=families(scale)["vae"], add=scale.added(100), gate="none")
+    arm = Arm("gan 100", generator=families(scale)["gan"], add=scale.added(100), gate="none")
     shared = Study(inputs.found, classifier=signs.classifier(scale, 64), measures="none")
     return staircase.studies(scale, signs.published(inputs), inputs.found, arm, shared)
 
