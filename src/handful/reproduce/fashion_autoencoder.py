@@ -228,7 +228,7 @@ ENTRY = Reproduction(
     what="autoencoder sweeps, inherited encoder, 15 networks, the random-encoder control",
     pictures=FASHION,
     headline="error 0.037 then 0.021; accuracy 91.1 % at epoch 30, 91.4 % at 50",
-    minutes=12,
+    minutes=3,
     did=(
         "Fashion-MNIST: a convolutional autoencoder with a code of n and dropout p, swept one factor at a time; "
         "classifiers that inherit its encoder with its weights; 15 of them from one autoencoder; a random encoder "

@@ -143,7 +143,7 @@ ENTRY = Reproduction(
     what="AlexNet and MobileNetV2 from scratch and pretrained, and their middle fusion",
     pictures=LAND_USE,
     headline="AlexNet 83 and 93 %, MobileNetV2 95 and 94 %, fusion 95 %",
-    minutes=12,
+    minutes=4,
     did=(
         "EuroSAT: AlexNet and MobileNetV2 from random weights, and with ImageNet weights, the convolutions frozen and"
         " the classifier replaced; then both without their heads, MobileNetV2's maps pooled to AlexNet's size, "

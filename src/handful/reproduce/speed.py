@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-REFERENCE = 0.035  # seconds of that step where the minutes of the entries were measured
+REFERENCE = 0.025  # seconds of that step where the minutes of the entries were measured
 REFERENCE_WORKERS = 2
 
 
