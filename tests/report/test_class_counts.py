@@ -11,7 +11,8 @@ from handful.generate.interpolate import Interpolation
 from handful.report import figures
 from handful.report.collect import page_of
 from handful.report.html import render
-from handful.study.result import Result, Trained
+from handful.study.kept import Trained
+from handful.study.result import Result
 from handful.study.run import run
 from tiny_study import digits, tiny
 

@@ -11,7 +11,8 @@ import pytest
 
 from handful.report.collect import page_of
 from handful.report.html import count, duration, p_value, percent, points, render, score, write_report
-from handful.study.result import Result, Trained
+from handful.study.kept import Trained
+from handful.study.result import Result
 
 
 @pytest.fixture(scope="module")

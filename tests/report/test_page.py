@@ -13,7 +13,8 @@ from handful.report.collect import headline, page_of
 from handful.report.facts import digests_of
 from handful.report.html import render_page
 from handful.report.page import ArmPage, ClassCount, ClassRow, Comparison, Page
-from handful.study.result import Result, Trained
+from handful.study.kept import Trained
+from handful.study.result import Result
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from handful.report.generated import Generated
 from handful.report.mistakes import ArmMistakes, Confused
 from handful.report.planes import Planes
 from handful.scores import SCORES
-from handful.study.result import Trained
+from handful.study.kept import Trained
 
 Interval = tuple[float, float]
 
