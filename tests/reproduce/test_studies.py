@@ -80,9 +80,9 @@ def test_one_arm_of_a_study_makes_its_page(
 
 
 def test_a_page_says_once_what_every_row_would_repeat() -> None:
-    table = Table("numbers", "Numbers", ("what", "scale", "stand-in"), (("a", "quick", "x"), ("b", "quick", "y")))
+    table = Table("stairs", "Stairs", ("what", "scale", "stand-in"), (("a", "quick", "x"), ("b", "quick", "y")))
     made = page.folded(table)
-    assert made.caption == "Numbers. scale: quick"
+    assert made.caption == "Stairs; scale: quick"
     assert made.columns == ("what", "stand-in")
     assert made.rows == (("a", "x"), ("b", "y"))
     alone = Table("numbers", "Numbers", ("what", "scale"), (("a", "quick"),))

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from handful.report.html import environment, write_report
 from handful.reproduce.entry import Finished, Section, Table
-from handful.reproduce.rows import main_table
+from handful.reproduce.rows import NUMBERS, main_table
 from handful.reproduce.scale import OFFERED
 
 FOLDED = ("inflated because", "scale", "stand-in")
@@ -61,7 +61,10 @@ def sections_of(finished: Finished) -> tuple[Section, ...]:
 
 
 def folded(table: Table) -> Table:
-    """Return a table as a page shows it: what says the same in every row that says it is told once, above it."""
+    """Return a table as a page shows it: what says the same in every row that says it is told once, above it.
+
+    Above the table of numbers the page's own words say it.
+    """
     told, left = [], []
     for place, column in enumerate(table.columns):
         said = {row[place] for row in table.rows if row[place]}
@@ -69,7 +72,7 @@ def folded(table: Table) -> Table:
             told += [f"{column}: {one}" for one in said]
         else:
             left.append(place)
-    caption = ". ".join((table.caption, *told))
+    caption = table.caption if table.name == NUMBERS else "; ".join((table.caption, *told))
     rows = tuple(tuple(row[place] for place in left) for row in table.rows)
     return Table(table.name, caption, tuple(table.columns[place] for place in left), rows)
 

@@ -22,13 +22,13 @@ COLUMNS = (
     "scale",
     "stand-in",
 )
-ABSENT = ""
+ABSENT, NUMBERS = "", "numbers"
 
 
 def main_table(finished: Finished) -> Table:
     """Return a row per published number; where an arm was not run, why."""
     rows = tuple(_cells(row, finished) for row in finished.entry.rows)
-    return Table("numbers", "Published numbers beside ours", COLUMNS, rows)
+    return Table(NUMBERS, "Published numbers beside ours", COLUMNS, rows)
 
 
 def _cells(row: Row, finished: Finished) -> tuple[str, ...]:
