@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torchvision import models
+from torchvision import models  # type: ignore[import-untyped]
 
 from handful import CNN, Training, View, load, open_source, rng
 from handful.classify.tuning import Tuning
