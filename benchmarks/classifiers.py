@@ -94,6 +94,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--steps", type=int, default=1500, help="of the networks from random weights of `land`")
+    parser.add_argument("--arms", nargs="+", help="run these alone [all of the table]")
     parser.add_argument("--workers", type=int)
     options = parser.parse_args()
     folder = Path(os.environ["HANDFUL_DATA"])
@@ -105,6 +106,9 @@ def main() -> None:
             "animals": lambda: animals(folder, options.repeats),
             "land": lambda: land(folder, options.repeats, options.steps),
         }[table]()
+        if options.arms:
+            kept = [arm for arm in study.arms or () if arm.name in options.arms]
+            study = study.changed(arms=kept, protocol=study.protocol.changed(reference=kept[0].name))
         started = time.monotonic()
         result = run(study, options.store, budget=None, workers=options.workers, say=print)
         minutes = (time.monotonic() - started) / 60
