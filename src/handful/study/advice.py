@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from handful.classify.recommend import SIZES, SMALL_SIDE, TRANSFER_SIZE, Facts, Recommendation, recommend
+from handful.classify.recommend import COMPARED_SIZE, SIZES, SMALL_SIDE, TRANSFER_SIZE, Facts, Recommendation, recommend
 from handful.data.decode import resized
 from handful.data.images import View
 from handful.data.load import load
@@ -27,9 +27,14 @@ def weights_at_hand() -> bool:
     return installed_extractor() is not None
 
 
-def likely_size() -> int:
-    """Return the side in px of the recommended view, as far as it can be told before pictures are seen."""
-    return TRANSFER_SIZE if weights_at_hand() else SIZES[-1]
+def likely_size(*, shared: bool = True) -> int:
+    """Return the side in px of a view, as far as it can be told before pictures are seen.
+
+    Args:
+        shared: of the classifier that arms share; else of the recommended one.
+    """
+    transfer = COMPARED_SIZE if shared else TRANSFER_SIZE
+    return transfer if weights_at_hand() else SIZES[-1]
 
 
 def advice_for(

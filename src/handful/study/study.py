@@ -288,7 +288,9 @@ def likely_view(study: Study) -> View:
 
     A wrong guess costs time and changes nothing.
     """
-    view = View(size=likely_size()) if study.classifier is None else study.classifier.view
+    arms = study.arms or _read_arms(DEFAULT_ARMS)
+    shared = not all(arm.recommended for arm in arms)
+    view = View(size=likely_size(shared=shared)) if study.classifier is None else study.classifier.view
     return view.changed(size=study.image_size or view.size, resize=study.resize or view.resize)
 
 
