@@ -33,7 +33,7 @@ from handful.nn.train import Training
 
 Block = Callable[[], float]
 CASES: dict[str, tuple[str, Any, int, int, int]] = {  # data, network, size, batch, steps of a block
-    "V3 on CIFAR-10 (JPEG copies)": ("cifar10/cifar10.tar.gz", "v3", 32, 128, 12),
+    "V3 on CIFAR-10 (JPEG copies)": ("cifar10/cifar10.tar.gz", "v3", 32, 128, 48),
     "S4's classifier on Fashion-MNIST": (
         "fashion-mnist",
         {"kind": "encoder", "family": "s4", "latent": 64, "dropout": 0.2},
