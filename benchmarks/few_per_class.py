@@ -76,14 +76,14 @@ def main() -> None:
 def table(found: list[dict[str, float]], per_class: int, steps: int, num_test: int) -> str:
     values = 100 * np.array([one["accuracy"] for one in found])
     minutes = np.mean([one["minutes"] for one in found])
-    spread = values.std(ddof=1) if len(values) > 1 else float("nan")
+    spread = f"{values.std(ddof=1):.1f}" if len(values) > 1 else ""
     return "\n".join(
         [
             f"# CIFAR-10 (JPEG copies), {per_class} training pictures a class, from scratch",
             "",
             "| what | draws | mean accuracy | sd of the draws | lowest | highest | minutes a fit |",
             "|---|---|---|---|---|---|---|",
-            f"| `wide` (WRN-16-2), {steps} steps of 32 | {len(values)} | {values.mean():.1f} | {spread:.1f} | "
+            f"| `wide` (WRN-16-2), {steps} steps of 32 | {len(values)} | {values.mean():.1f} | {spread} | "
             f"{values.min():.1f} | {values.max():.1f} | {minutes:.1f} |",
             f"| Brigato et al. 2021, tuned cross-entropy, ciFAIR-10 | 10 | {100 * PUBLISHED:.1f} | | | | |",
             "",
