@@ -11,6 +11,7 @@ from handful.report.html import environment, write_report
 from handful.reproduce.entry import Finished, Section, Table
 from handful.reproduce.rows import NUMBERS, main_table
 from handful.reproduce.scale import OFFERED
+from handful.reproduce.weights import UNASKED
 
 FOLDED = ("inflated because", "scale", "stand-in")
 
@@ -55,7 +56,9 @@ def sections_of(finished: Finished) -> tuple[Section, ...]:
         if protocol == "published" and result.inflated:
             text.append(f"As published ({key}): {result.inflated}.")
     text += [f"Stand-in: {one}." for one in finished.entry.stands_in]
-    text += [f"{arm}: {why}" for arm, why in finished.missing.items()]
+    text += [f"{arm}: {why}" for arm, why in finished.missing.items() if why != UNASKED]
+    if unasked := [arm for arm, why in finished.missing.items() if why == UNASKED]:
+        text.append(f"Not asked for: {'; '.join(unasked)}.")
     numbers = Section("Numbers", tuple(text), (main_table(finished),))
     return (numbers, *finished.entry.sections(finished))
 

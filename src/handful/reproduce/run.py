@@ -10,7 +10,7 @@ from handful.errors import ConfigError, unknown
 from handful.reproduce.entry import Finished, Inputs, Reproduction
 from handful.reproduce.page import write_pages
 from handful.reproduce.scale import ProtocolName, Scale, scale_of
-from handful.reproduce.weights import missing_weights, without
+from handful.reproduce.weights import UNASKED, missing_weights, without
 from handful.study.engines import pick_device
 from handful.study.plan import Plan, make_plan
 from handful.study.result import Result
@@ -52,7 +52,7 @@ def planned(
         raise ConfigError(*faults)
     for kind, key, study in parts:
         unasked = [arm.name for arm in study.arms or () if only and arm.name not in only]
-        absent = {**missing_weights(study, known), **dict.fromkeys(unasked, "not run: not asked for")}
+        absent = {**missing_weights(study, known), **dict.fromkeys(unasked, UNASKED)}
         missing |= absent
         if (left := without(study, absent)) is not None:
             yield kind, key, left

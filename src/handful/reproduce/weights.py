@@ -11,6 +11,7 @@ from handful.errors import WeightsError
 from handful.study.arms import Arm
 from handful.study.study import Study
 
+UNASKED = "not run: not asked for"
 _REMEDY = re.compile(
     r"(?:pip install (?P<package>\S+), or )?fetch \S+ elsewhere and put it into (?P<place>.+) as (?P<file>.+)$"
 )
