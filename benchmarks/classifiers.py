@@ -22,6 +22,7 @@ from handful import CNN, Arm, Augmentation, Protocol, Result, Study, View, run
 from handful.classify.recommend import Facts, recommend
 from handful.nn.train import Training
 from handful.reproduce.inputs import rebuild_published_signs
+from handful.reproduce.weights import without
 
 SCORES = ("accuracy", "balanced_accuracy", "top3", "macro_f1")
 V3 = CNN(network="v3", view=View(size=64))  # type: ignore[arg-type]  # a name is read as its recipe
@@ -107,8 +108,11 @@ def main() -> None:
             "land": lambda: land(folder, options.repeats, options.steps),
         }[table]()
         if options.arms:
-            kept = [arm for arm in study.arms or () if arm.name in options.arms]
-            study = study.changed(arms=kept, protocol=study.protocol.changed(reference=kept[0].name))
+            names = [arm.name for arm in study.arms or ()]
+            left = without(study, {name: "not asked for" for name in names if name not in options.arms})
+            if left is None:
+                parser.error(f"--arms {' '.join(options.arms)}: {table} has {', '.join(names)}")
+            study = left
         started = time.monotonic()
         result = run(study, options.store, budget=None, workers=options.workers, say=print)
         minutes = (time.monotonic() - started) / 60

@@ -21,7 +21,7 @@ def run(
     reference: Annotated[str | None, typer.Option(help="Arm the others are compared with [baseline].")] = None,
     repeats: Annotated[int | None, typer.Option(help="Repeats of every arm [10, or 5 to fit the budget].")] = None,
     seed: Annotated[int | None, typer.Option(help="Root of every random number [0].")] = None,
-    image_size: Annotated[int | None, typer.Option(help="Side in pixels [from the pictures, at most 128].")] = None,
+    image_size: Annotated[int | None, typer.Option(help="Side in pixels [that of the recommended networks].")] = None,
     resize: Annotated[str | None, typer.Option(help="stretch, crop or pad [stretch].")] = None,
     val_fraction: Annotated[float | None, typer.Option(help="Share drawn for validation, 0: none [0.15].")] = None,
     test_fraction: Annotated[float | None, typer.Option(help="Share drawn for test where none is given [0.2].")] = None,

@@ -15,7 +15,7 @@ from handful.reproduce.eda import eda_section
 from handful.reproduce.entry import Finished, Inputs, Reproduction, Row, Section, Studies
 from handful.reproduce.inputs import ANIMALS
 from handful.reproduce.planes import feature_plane
-from handful.reproduce.rows import pair_words
+from handful.reproduce.rows import keys_of, pair_words
 from handful.reproduce.scale import ProtocolName, Scale
 from handful.study.arms import Arm
 from handful.study.protocol import Protocol
@@ -119,7 +119,7 @@ def _views(finished: Finished) -> tuple[Sheet, ...]:
     assert result is not None
     made = []
     for arm in ("lite0", "lite0 stretch"):
-        keys = result.keys(arm, "classifier") if arm in result.arms else {}
+        keys = keys_of(result, arm, "classifier")
         if keys:
             images = get_images(result.store, result.store.record(keys[min(keys)])["inputs"]["images"])
             title = "cropped" if arm == "lite0" else "stretched"

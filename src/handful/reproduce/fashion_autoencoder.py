@@ -17,7 +17,7 @@ from handful.reproduce.curves import curves_and_confusion
 from handful.reproduce.entry import Finished, Inputs, Reproduction, Row, Section, Studies, Table
 from handful.reproduce.figures import Line, lines
 from handful.reproduce.inputs import FASHION, opened
-from handful.reproduce.rows import pair_words, read, table_of, values
+from handful.reproduce.rows import keys_of, pair_words, read, table_of, values
 from handful.reproduce.scale import ProtocolName, Scale
 from handful.reproduce.sheets import picture_sheet
 from handful.reproduce.welch import Welch, welch
@@ -158,7 +158,7 @@ def _bands(finished: Finished, result: Result) -> Section:
             mean, sd = matrix.mean(axis=0), matrix.std(axis=0, ddof=1) if len(matrix) > 1 else np.zeros(len(common))
             drawn.append(Line(arm, common, mean.tolist(), (mean - sd).tolist(), (mean + sd).tolist()))
     alt = "Accuracy of the networks against steps: mean and one standard deviation."
-    num = max(len(_accuracies(result, arm)) for arm in (LONGER, HEIR, RANDOM))
+    num = max(len(keys_of(result, arm, "classifier")) for arm in (LONGER, HEIR, RANDOM))
     title = f"Bands of {num} networks, mean and one standard deviation, on validation."
     figures = (lines("s4-bands", "optimizer steps", "accuracy", alt, drawn),) if drawn else ()
     return Section("The band of the networks", (title,), figures=figures)
@@ -167,7 +167,7 @@ def _bands(finished: Finished, result: Result) -> Section:
 def _accuracies(result: Result, arm: str) -> list[dict[int, float]]:
     """Accuracy on validation by step, of every network of an arm."""
     found: list[dict[int, float]] = []
-    for key in result.keys(arm, "classifier").values() if arm in result.arms else ():
+    for key in keys_of(result, arm, "classifier").values():
         history = load_classifier(result.store.folder(key)).history
         steps = zip(history["steps"], history["values"], strict=True)
         found.append({step: look["accuracy"] for step, look in steps if "accuracy" in look})
@@ -190,8 +190,7 @@ def _reconstructions(result: Result) -> Section:
     """Pictures above what the base and the improved autoencoder make of them."""
     sheets = []
     for code, rate in (BASE, IMPROVED):
-        arm = f"n={code} p={rate:g}"
-        keys = result.keys(arm, "generator") if arm in result.arms else {}
+        keys = keys_of(result, f"n={code} p={rate:g}", "generator")
         if not keys:
             continue
         key = keys[min(keys)]
@@ -215,7 +214,7 @@ def _reconstructions(result: Result) -> Section:
 
 
 def _loss(result: Result, arm: str) -> tuple[list[float], list[float]]:
-    keys = result.keys(arm, "generator") if arm in result.arms else {}
+    keys = keys_of(result, arm, "generator")
     if not keys:
         return [], []
     (history, *_) = load_generator(result.store.folder(keys[min(keys)])).history.values()

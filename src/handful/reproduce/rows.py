@@ -90,6 +90,11 @@ def pair_words(result: Result, arm: str, other: str) -> str:
     return f"{judge(made, margin=result.protocol.margin, num_repeats=len(repeats)).word} ({told})."
 
 
+def keys_of(result: Result, arm: str, stage: str) -> dict[int, str]:
+    """Return the keys of an arm's finished results of one stage, by repeat; empty where the arm was not run."""
+    return result.keys(arm, stage) if arm in result.arms else {}
+
+
 def read(result: Result, arm: str, number: str, on: str) -> float | None:
     """Return the mean of an arm's number over its repeats, None where there is none."""
     if arm not in result.arms:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -111,8 +110,7 @@ class Kept:
         keys = self.keys(arm, "classifier")
         if not keys:
             return {}
-        card = (self.store.folder(keys[min(keys)]) / "classifier.json").read_text(encoding="utf-8")
-        return dict(json.loads(card).get("start", {}))
+        return dict(self.store.record(keys[min(keys)])["result"].get("start", {}))
 
     @property
     def classes(self) -> list[dict[str, Any]]:
