@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from handful.commands.options import Device, say
+from handful.commands.options import Device, Engine, Workers, say
 from handful.errors import ConfigError
 
 
@@ -20,8 +20,8 @@ def reproduce(
     repeats: Annotated[int | None, typer.Option(min=1, help="Of each arm [those of the scale].")] = None,
     dry_run: Annotated[bool, typer.Option(help="List the full plan with time and disk; compute nothing.")] = False,
     docs: Annotated[Path | None, typer.Option(help="Also write the study's page as Markdown into this folder.")] = None,
-    engine: Annotated[str, typer.Option(help="local (processes) or serial; the results are the same.")] = "local",
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes [one per core].")] = None,
+    engine: Engine = "local",
+    workers: Workers = None,
     device: Device = "auto",
 ) -> None:
     """Run one of five published studies again, as it was published and as it should have been done."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from handful.commands.options import Device, SkipUnreadable, say
+from handful.commands.options import Device, Engine, SkipUnreadable, Workers, say
 from handful.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ def run(
     budget: Annotated[
         float | None, typer.Option(help="Minutes; what the study leaves open is fitted in. 0: no limit [60].")
     ] = None,
-    engine: Annotated[str, typer.Option(help="local (processes) or serial; the results are the same.")] = "local",
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes [one per core].")] = None,
+    engine: Engine = "local",
+    workers: Workers = None,
     device: Device = "auto",
     skip_unreadable: SkipUnreadable = False,
     dry_run: Annotated[

@@ -205,7 +205,7 @@ def resolve(
         ConfigError: an axis that fits no arm, a reference that is no arm, a family asked for what it cannot do.
         WeightsError: pretrained weights that are not to be had.
     """
-    given = study.arms or _read_arms(DEFAULT_ARMS)
+    given = _arms_of(study)
     if advice is None and asks_advice(study):
         advice = advice_for(source, study.protocol, splits, likely_view(study))
     classifier = shared_classifier(study, source, advice)
@@ -237,9 +237,13 @@ def resolve(
     return resolved
 
 
+def _arms_of(study: Study) -> tuple[Arm, ...]:
+    return study.arms or _read_arms(DEFAULT_ARMS)
+
+
 def asks_advice(study: Study) -> bool:
     """Return whether a part of a study is the recommended recipe."""
-    return study.classifier is None or any(arm.recommended for arm in study.arms or _read_arms(DEFAULT_ARMS))
+    return study.classifier is None or any(arm.recommended for arm in _arms_of(study))
 
 
 def shared_classifier(study: Study, source: Source, advice: Recommendation | None) -> ClassifierRecipe:
@@ -288,8 +292,7 @@ def likely_view(study: Study) -> View:
 
     A wrong guess costs time and changes nothing.
     """
-    arms = study.arms or _read_arms(DEFAULT_ARMS)
-    shared = not all(arm.recommended for arm in arms)
+    shared = not all(arm.recommended for arm in _arms_of(study))
     view = View(size=likely_size(shared=shared)) if study.classifier is None else study.classifier.view
     return view.changed(size=study.image_size or view.size, resize=study.resize or view.resize)
 
