@@ -62,6 +62,13 @@ def test_an_ensemble_is_one_file_that_gives_the_mean_for_any_batch_and_names_its
     assert isinstance(given.shape[0], str)
 
 
+def test_a_calibrated_ensemble_is_written_as_it_answers(tmp_path: Path) -> None:
+    ensemble = Ensemble.of([fitted(0), fitted(1)], {}, (3.0, 0.7)).at_temperatures()
+    assert write_onnx(ensemble, tmp_path / "model.onnx") < 1e-5
+    images = np.random.default_rng(0).integers(0, 256, (5, 3, 8, 8), dtype=np.uint8)
+    np.testing.assert_allclose(answers(tmp_path / "model.onnx", images), ensemble.predict_proba(images), atol=1e-5)
+
+
 def test_a_file_that_answers_otherwise_is_an_error_and_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

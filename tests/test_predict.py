@@ -13,10 +13,11 @@ from PIL import Image
 
 import handful
 from handful import CNN, LabeledImages, View
+from handful.calibration import at_temperature
 from handful.classify.contract import Classifier
 from handful.classify.ensemble import Ensemble
 from handful.data.decode import resized
-from handful.errors import ConfigError, DataError
+from handful.errors import ConfigError, DataError, StoreError
 from handful.predict import Predicted, expected_scores, predict_files
 from tiny_study import NAMES, TRAINING, digits
 
@@ -63,6 +64,24 @@ def sample(path: Path, *ids: str, header: str = "id,label") -> Path:
     cells = "," * header.count(",")
     path.write_text("\n".join([header, *(f"{name}{cells}" for name in ids)]) + "\n", encoding="utf-8")
     return path
+
+
+def test_calibrated_predictions_are_those_at_the_temperatures(
+    classifier: Classifier, predict: Predict, tmp_path: Path
+) -> None:
+    folder = write(tmp_path / "new", "a.png", "b.png")
+    with pytest.raises(StoreError, match="1 of 1 classifiers have no temperature"):
+        predict(folder, calibrated=True)
+    assert isinstance(classifier, Ensemble)
+    Ensemble.of(classifier.members, classifier.about, [2.5]).save(tmp_path / "model")
+    predict_files(tmp_path / "model", folder, tmp_path / "scaled.csv", calibrated=True, device="cpu")
+    with (tmp_path / "scaled.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))[1:]
+    scaled = at_temperature(classifier.predict(folder).probs, 2.5)
+    np.testing.assert_allclose([[float(cell) for cell in row[2:]] for row in rows], scaled, atol=2e-6)
+    classifier.members[0].save(tmp_path / "single")
+    with pytest.raises(StoreError, match="a single classifier has no temperature"):
+        predict_files(tmp_path / "single", folder, tmp_path / "out.csv", calibrated=True, device="cpu")
 
 
 def test_files_and_arrays_of_any_size_are_predicted_alike(classifier: Classifier, tmp_path: Path) -> None:

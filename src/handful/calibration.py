@@ -132,3 +132,9 @@ def fit_temperature(labels: NDArray[Any], probs: NDArray[Any]) -> Temperature:
         if loss(log(bound)) <= loss(found):
             return Temperature(bound, True)
     return Temperature(exp(found), False)
+
+
+def usable_temperature(labels: NDArray[Any], probs: NDArray[Any]) -> float | None:
+    """Return the temperature fitted on a validation part; None without pictures, or where it is at a bound."""
+    made = fit_temperature(labels, probs) if len(labels) else None
+    return None if made is None or made.at_bound else made.value

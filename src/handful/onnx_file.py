@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from handful import __version__
+from handful.calibration import SMALLEST
 from handful.classify.cnn import CNN, CNNClassifier
 from handful.classify.contract import Classifier
 from handful.classify.ensemble import Ensemble
@@ -58,7 +59,8 @@ def write_onnx(classifier: Classifier, path: Path) -> float:
         raise StoreError(f"only networks can be written as ONNX, got {', '.join(kinds)}")
     if any(isinstance(member.recipe, CNN) and member.recipe.tta not in (0, "flips") for member in networks):
         raise StoreError("test-time views (tta) are drawn by a picture's content, which no ONNX operator can")
-    _export(_Whole(networks), _noise(classifier, 2), path)
+    calibrated = classifier.temperatures if isinstance(classifier, Ensemble) and classifier.calibrated else ()
+    _export(_Whole(networks, [one for one in calibrated if one is not None]), _noise(classifier, 2), path)
     _describe(classifier, path)
     worst = max(_difference(classifier, path, num) for num in CHECKED)
     if not worst <= TOLERANCE:
@@ -68,16 +70,20 @@ def write_onnx(classifier: Classifier, path: Path) -> float:
 
 
 class _Whole(nn.Module):
-    """uint8 [N, C, S, S] => the mean of the members' probabilities [N, K]."""
+    """uint8 [N, C, S, S] => the mean of the members' probabilities [N, K], at their temperatures if given."""
 
-    def __init__(self, members: list[CNNClassifier]) -> None:
+    def __init__(self, members: list[CNNClassifier], temperatures: list[float]) -> None:
         super().__init__()
-        self._members = members
+        self._members, self._temperatures = members, temperatures
         self.modules_of_members = nn.ModuleList(member.module.cpu().eval() for member in members)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         values = images.float() / 255
-        return torch.stack([member.probabilities(values) for member in self._members]).mean(dim=0)
+        made = torch.stack([member.probabilities(values) for member in self._members])
+        if self._temperatures:
+            each = torch.tensor(self._temperatures)[:, None, None]
+            made = torch.softmax(made.clamp_min(SMALLEST).log() / each, dim=2)
+        return made.mean(dim=0)
 
 
 def _export(module: nn.Module, images: NDArray[np.uint8], path: Path) -> None:

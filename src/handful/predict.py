@@ -51,6 +51,7 @@ def predict_files(
     submission: str | None = None,
     sample: Path | None = None,
     labels: str | None = None,
+    calibrated: bool = False,
     skip_unreadable: bool = False,
     trust_code: bool = False,
     device: str = "auto",
@@ -62,16 +63,21 @@ def predict_files(
         pictures: a picture, a folder or an archive.
         output: CSV file.
         arm: an arm of a store; None: the best on validation.
+        calibrated: probabilities at the temperatures fitted on validation, see `Ensemble.at_temperatures`.
         trust_code: see `load_classifier`.
         submission, sample, labels: write what a competition asks for instead, see `submission_of`.
 
     Raises:
-        StoreError: there is no model.
+        StoreError: there is no model, or it is to be calibrated and has no temperatures.
         ConfigError: columns or labels that do not fit.
         DataError: pictures that cannot be read, unless they are to be skipped; ids of the sample without a picture.
     """
     where = pick_device(device)
     classifier, name = _model(model, arm, trust_code)
+    if calibrated:
+        if not isinstance(classifier, Ensemble):
+            raise StoreError(f"{model}: a single classifier has no temperature; a store, or what `export` wrote, may")
+        classifier = classifier.at_temperatures()
     wanted = None
     if submission is not None or sample is not None or labels is not None:
         wanted = submission_of(submission, sample, labels, classifier.class_names)

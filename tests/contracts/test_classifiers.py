@@ -544,6 +544,29 @@ def test_an_ensemble_is_the_mean_of_its_members_and_survives_saving(fitted, test
     assert saved(loaded) == saved(ensemble)
 
 
+def test_an_ensemble_at_its_temperatures_is_the_mean_of_scaled_members_and_survives_saving(fitted, test, tmp_path):
+    members, temperatures = [fitted(FIRST, seed) for seed in range(2)], (2.0, 0.5)
+    plain = Ensemble.of(members, {}, temperatures)
+    made = plain.at_temperatures()
+    pairs = zip(members, temperatures, strict=True)
+    powers = [member.predict_proba(test).astype(float) ** (1 / one) for member, one in pairs]
+    expected = np.mean([power / power.sum(axis=1, keepdims=True) for power in powers], axis=0)
+    np.testing.assert_allclose(made.predict_proba(test), expected, atol=1e-6)
+    assert np.abs(made.predict_proba(test) - plain.predict_proba(test)).max() > 1e-3
+    for place, ensemble in enumerate((plain, made)):
+        ensemble.save(tmp_path / str(place))
+        loaded = load_classifier(tmp_path / str(place))
+        assert loaded.temperatures == temperatures
+        np.testing.assert_array_equal(loaded.predict_proba(test), ensemble.predict_proba(test))
+
+
+@pytest.mark.parametrize("temperatures", [(), (1.5, None)])
+def test_an_ensemble_in_which_one_has_no_temperature_cannot_be_calibrated(fitted, temperatures):
+    ensemble = Ensemble.of([fitted(FIRST), fitted(FIRST, 1)], {}, temperatures)
+    with pytest.raises(StoreError, match="of 2 classifiers have no temperature"):
+        ensemble.at_temperatures()
+
+
 def test_an_ensemble_refuses_what_any_member_has_seen(fitted, train, val, test):
     other = FIRST.fit(test, val, seed=0)
     ensemble = Ensemble.of([fitted(FIRST), other])

@@ -164,6 +164,21 @@ def test_the_classifier_of_an_arm_answers_with_the_mean_of_its_repeats(result: R
     assert np.ptp(each, axis=0).max() > 0.01
 
 
+def test_the_classifier_of_an_arm_has_the_temperatures_of_its_report(result: Result, tmp_path: Path) -> None:
+    """Those at a bound, here of validation parts in which every picture is right, are none."""
+    calibration = result.calibration("baseline")
+    assert calibration is not None
+    assert all(calibration["at_bound"])
+    assert result.classifier("baseline").temperatures == (None,) * 5
+    short = tiny().classifier.changed(training=tiny().classifier.training.changed(steps=8))
+    unsure = handful.run(tiny("baseline", classifier=short, repeats=2), tmp_path, engine="serial", device="cpu")
+    calibration = unsure.calibration("baseline")
+    assert calibration is not None
+    assert not all(calibration["at_bound"])
+    pairs = zip(calibration["temperatures"], calibration["at_bound"], strict=True)
+    assert list(unsure.classifier("baseline").temperatures) == [None if bad else one for one, bad in pairs]
+
+
 def test_the_best_arm_is_the_best_on_validation(result: Result) -> None:
     means = {arm: result.validation(arm)["mean"] for arm in ("baseline", "vae")}
     assert result.best == max(means, key=lambda arm: means[arm])

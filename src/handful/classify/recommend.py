@@ -15,6 +15,7 @@ from typing import Any
 
 from handful.classify.cnn import CNN
 from handful.classify.tuning import Tuning
+from handful.classify.views import FLIPS
 from handful.data.augment import Augmentation
 from handful.data.images import View
 from handful.nn.networks import network_of
@@ -23,7 +24,6 @@ from handful.nn.train import Training
 SMALL_SIDE = 28  # px; under it a network that halves the picture five times has nothing left to see
 TRANSFER_SIZE, COMPARED_SIZE = 224, 128  # px of the recommended classifier and of the one that treatments share
 SIZES = (8, 16, 28, 32, 48, 64)  # px of a network that starts from random weights
-FLIPS = {"horizontal flip": "flip_horizontal", "vertical flip": "flip_vertical"}
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def _transfer(facts: Facts) -> Recommendation:
             steps=steps, lr=lr, weight_decay=0.02, warmup_steps=steps // 10, eval_every=max(1, steps // 3)
         )
         view, tuning = View(size=size), Tuning(decay=0.85)
-        flips = augment is not None and any(getattr(augment, name) for name in FLIPS.values())
+        flips = augment is not None and any(getattr(augment, field) for field, _ in FLIPS.values())
         shared: dict[str, Any] = {"tuning": tuning, "training": training, "tta": "flips" if flips else 0}
         return CNN(network=network_of("lite0"), view=view, augment=augment, **shared)
 
@@ -142,7 +142,7 @@ def _tiny(facts: Facts) -> Recommendation:
 
 def _strong(size: int, facts: Facts) -> Augmentation:
     """The preset `heavy`, its blur in proportion to the size, with the flips that are safe."""
-    flips = {FLIPS[name]: True for name in facts.flips if name in FLIPS}
+    flips = {FLIPS[name][0]: True for name in facts.flips if name in FLIPS}
     return Augmentation.preset("heavy", blur=(0.2, round(size / 32, 2)), **flips)
 
 

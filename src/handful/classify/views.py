@@ -13,13 +13,16 @@ from handful.data.augment import Augmentation
 from handful.data.draws import NUM_DRAWS
 from handful.rng import MAX_SEED
 
-FLIPS = {"flip_horizontal": (-1,), "flip_vertical": (-2,)}  # fields of Augmentation, and the axes they mirror
+FLIPS = {  # by operation of `handful.data.symmetry`: the field of Augmentation, and the axes that it mirrors
+    "horizontal flip": ("flip_horizontal", (-1,)),
+    "vertical flip": ("flip_vertical", (-2,)),
+}
 
 
 def flips_of(images: torch.Tensor, augment: Augmentation) -> Iterator[torch.Tensor]:
     """Yield the pictures, then mirrored by each flip that `augment` allows, and by both where it has both."""
     yield images
-    axes = [axis for name, axis in FLIPS.items() if getattr(augment, name)]
+    axes = [axis for field, axis in FLIPS.values() if getattr(augment, field)]
     for axis in (*axes, (-1, -2)) if len(axes) > 1 else axes:
         yield images.flip(axis)
 

@@ -20,6 +20,9 @@ def predict(
     ] = None,
     sample: Annotated[Path | None, typer.Option(help="Its sample file: these ids, in this order.")] = None,
     labels: Annotated[str | None, typer.Option(help="Other texts for the classes in it, e.g. cat=0,dog=1.")] = None,
+    calibrated: Annotated[
+        bool, typer.Option("--calibrated", help="Probabilities at the temperatures fitted on validation.")
+    ] = False,
     skip_unreadable: SkipUnreadable = False,
     trust_code: TrustCode = False,
     device: Device = "auto",
@@ -35,6 +38,7 @@ def predict(
         submission=submission,
         sample=sample,
         labels=labels,
+        calibrated=calibrated,
         skip_unreadable=skip_unreadable,
         trust_code=trust_code,
         device=device,

@@ -51,10 +51,11 @@ def planned(
     if faults := [unknown("arm", name, names) for name in only if name not in names]:
         raise ConfigError(*faults)
     for kind, key, study in parts:
-        unasked = [arm.name for arm in study.arms or () if only and arm.name not in only]
-        absent = {**missing_weights(study, known), **dict.fromkeys(unasked, UNASKED)}
-        missing |= absent
-        if (left := without(study, absent)) is not None:
+        unasked = {arm.name: UNASKED for arm in study.arms or () if only and arm.name not in only}
+        asked = without(study, unasked)
+        absent = missing_weights(asked, known) if asked is not None else {}
+        missing |= {**unasked, **absent}
+        if asked is not None and (left := without(asked, absent)) is not None:
             yield kind, key, left
 
 

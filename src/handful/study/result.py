@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from handful.calibration import usable_temperature
 from handful.classify.ensemble import Ensemble
 from handful.classify.table import load_classifier
 from handful.compare import Estimate, holm, judge, simultaneous_level, turned
@@ -272,7 +273,8 @@ class Result(Kept):
             "inflated": self.inflated,
             "versions": self.page["versions"],
         }
-        return Ensemble.of(members, about)
+        parts = [self.store.arrays(keys[repeat], "val") for repeat in sorted(keys)]
+        return Ensemble.of(members, about, [usable_temperature(part["labels"], part["probs"]) for part in parts])
 
     def predicts(self) -> list[dict[str, Any]]:
         """Return, per measure, how it went with usefulness in this study; empty where nothing was measured.
