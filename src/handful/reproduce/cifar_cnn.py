@@ -63,7 +63,8 @@ def studies(scale: Scale, protocol: ProtocolName, inputs: Inputs) -> Studies:
 
     def arm(name: str, network: NetworkRecipe, lr: float, dropout: float | None, decay: float) -> Arm:
         fields: dict[str, Any] = {"lr": lr, "weight_decay": decay, "optimizer": "adam", "schedule": "constant"}
-        training = scale.training(epochs=EPOCHS, batch_size=64, eval_every=782, **fields)
+        cost = 2 if isinstance(network, V3) else 1
+        training = scale.training(epochs=EPOCHS, cost=cost, batch_size=64, eval_every=782, **fields)
         return Arm(name, classifier=CNN(network=network, dropout=dropout, view=view, training=training))
 
     view = scale.view(32, channels=3)
