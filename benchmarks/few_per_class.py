@@ -10,7 +10,6 @@ of CIFAR-10 and all its 10,000 test pictures. A draw whose file lies in RESULTS 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import time
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 from handful import CNN, Augmentation, Training, View, load, open_source, rng
 from handful.data.images import LabeledImages
 from handful.nn.train import How, one_thread
+from handful.study.store import read_json, write_json
 
 PUBLISHED = 0.582
 
@@ -56,7 +56,8 @@ def main() -> None:
     found = []
     for draw in range(options.draws):
         path = options.results / f"{options.per_class}-{options.steps}-{draw}.json"
-        if not path.exists():
+        facts = read_json(path)
+        if facts is None:
             started = time.monotonic()
             few = drawn(whole, options.per_class, draw)
             with one_thread():
@@ -64,9 +65,9 @@ def main() -> None:
                 probs = fitted.predict_proba(test, device=options.device)
             accuracy = float((probs.argmax(1) == test.labels).mean())
             facts = {"accuracy": accuracy, "minutes": (time.monotonic() - started) / 60}
-            path.write_text(json.dumps(facts), encoding="utf-8")
+            write_json(path, facts)
             print(f"draw {draw}: {accuracy:.4f}, {facts['minutes']:.1f} minutes", flush=True)
-        found.append(json.loads(path.read_text(encoding="utf-8")))
+        found.append(facts)
     text = table(found, options.per_class, options.steps, len(test))
     print(text)
     if options.output:

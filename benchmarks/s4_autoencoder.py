@@ -14,8 +14,6 @@ pixels of the squared difference, pixels in [0, 1]. `PCA` is the best linear cod
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import platform
 import shlex
 import sys
@@ -34,6 +32,7 @@ from handful.data.arrays import from_idx
 from handful.generate.autoencoder import Autoencoder
 from handful.nn.batches import Batch
 from handful.nn.train import How, Training, one_thread, train_networks
+from handful.study.store import read_json, write_json
 
 SEED, EPOCH, SCORED = 0, 600, 1000
 Pixels = NDArray[np.uint8]
@@ -169,15 +168,14 @@ def main() -> None:
     found = {}
     for row in (row for row in ROWS if row.name.startswith(options.rows)):
         path = options.results / f"{slug(row)}.json"
-        if not path.exists() and not options.table:
+        made = read_json(path)
+        if made is None and not options.table:
             print(f"{time.strftime('%H:%M:%S')} {row.name}", flush=True)
             with one_thread():
                 made = train_row(row, train, test, options.results, options.device)
-            aside = path.with_suffix(".part")
-            aside.write_text(json.dumps(made, indent=1), encoding="utf-8")
-            os.replace(aside, path)
-        if path.exists():
-            found[row.name] = json.loads(path.read_text(encoding="utf-8"))
+            write_json(path, made)
+        if made is not None:
+            found[row.name] = made
     text = table(found, linear_errors(train, test, tuple(sorted({row.recipe.latent for row in ROWS}))))
     if options.output is None:
         print(text)

@@ -80,6 +80,13 @@ def test_a_file_that_answers_otherwise_is_an_error_and_not_kept(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_more_weights_than_a_file_can_hold_are_refused_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("handful.onnx_file.MOST_BYTES", 1000)
+    with pytest.raises(StoreError, match=r"2 networks of this model hold .* GiB of weights"):
+        write_onnx(Ensemble.of([fitted(0, "base"), fitted(1, "base")]), tmp_path / "model.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_test_time_views_are_no_part_of_a_file(tmp_path: Path) -> None:
     classifier = replace(fitted(0, "base"), recipe=CNN(network="base", view=View(size=8), augment="light", tta=2))
     with pytest.raises(StoreError, match="test-time views"):

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 import handful
 from handful.classify.recommend import Facts, recommend
 from handful.cli import app
-from handful.errors import ConfigError
+from handful.errors import ConfigError, StoreError
+from handful.nn import custom
 from handful.report.network import number
 from handful.study.advice import weights_at_hand
 from handful.study.summarized import summary_of
@@ -33,8 +34,14 @@ def test_a_network_is_shown_at_the_size_asked_for() -> None:
 
 
 def test_an_arm_a_study_file_and_a_store_are_networks_too(tmp_path: Path) -> None:
-    advised = recommend(Facts(counts=(30,) * 10, side=64, weights=weights_at_hand())).classifier
-    assert told("augment+vae") == told(advised.network.kind, "--image-size", advised.view.size)
+    advised = recommend(Facts(counts=(30,) * 10, side=64, weights=weights_at_hand()))
+    for arm, recipe in (("augment+vae", advised.plain), ("default", advised.classifier)):
+        assert told(arm) == told(recipe.network.kind, "--image-size", recipe.view.size)
+    bare = tmp_path / "bare.toml"
+    bare.write_text('source = "digits"\n', encoding="utf-8")
+    for arm, recipe in ((None, advised.plain), ("augment", advised.plain), ("default", advised.classifier)):
+        options = [] if arm is None else ["--arm", arm]
+        assert told(bare, *options) == told(recipe.network.kind, "--image-size", recipe.view.size)
     assert told("autoencoder-encoder", "--image-size", 28)["stages"][-1]["output"] == [10]
     path = write_study(tmp_path)
     assert told(path, "--channels", 1, "--classes", 3) == told(
@@ -48,6 +55,18 @@ def test_an_arm_a_study_file_and_a_store_are_networks_too(tmp_path: Path) -> Non
     assert found.picture == (1, 8, 8)
     assert found.stages[-1].output == (3,)
     assert found.trained == found.stages[-1].parameters < found.parameters
+
+
+def test_a_store_runs_code_of_its_maker_only_where_it_is_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = handful.CNN(network={"kind": "custom", "factory": "my_networks:Parted"}, view=handful.View(size=8))
+    study = tiny("baseline", classifier=own, steps=1, repeats=1)
+    handful.run(study, tmp_path / "store", engine="serial", device="cpu")
+    monkeypatch.setattr(custom, "_ASKED", set())
+    with pytest.raises(StoreError, match=r"made by my_networks:Parted, code that is not handful's; .*--trust-code"):
+        summary_of(str(tmp_path / "store"))
+    assert told(tmp_path / "store", "--trust-code")["stages"][-1]["output"] == [3]
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from handful.rng import numpy_rng
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 TOLERANCE = 1e-4
+MOST_BYTES = 1536 * 2**20  # of weights in one file: torch writes more beside it, and protobuf holds no 2 GiB
 CHECKED = (1, 5)  # sizes of the batches that are compared
 
 
@@ -48,8 +49,8 @@ def write_onnx(classifier: Classifier, path: Path) -> float:
 
     Raises:
         ConfigError: the packages of the extra `export` are missing.
-        StoreError: a classifier that is no network or averages test-time views other than flips, or answers that
-            differ by more than 1e-4; nothing is left.
+        StoreError: a classifier that is no network or averages test-time views other than flips, more than 1.5 GiB of
+            weights, or answers that differ by more than 1e-4; nothing is left.
     """
     require_onnx()
     members = classifier.members if isinstance(classifier, Ensemble) else (classifier,)
@@ -59,6 +60,12 @@ def write_onnx(classifier: Classifier, path: Path) -> float:
         raise StoreError(f"only networks can be written as ONNX, got {', '.join(kinds)}")
     if any(isinstance(member.recipe, CNN) and member.recipe.tta not in (0, "flips") for member in networks):
         raise StoreError("test-time views (tta) are drawn by a picture's content, which no ONNX operator can")
+    held = sum(one.nbytes for member in networks for one in member.module.state_dict().values())
+    if held > MOST_BYTES:
+        raise StoreError(
+            f"the {len(networks)} networks of this model hold {held / 2**30:.1f} GiB of weights, one ONNX file at most "
+            f"{MOST_BYTES / 2**30:.1f}: export without --onnx, or an arm of fewer repeats or of a smaller network"
+        )
     calibrated = classifier.temperatures if isinstance(classifier, Ensemble) and classifier.calibrated else ()
     _export(_Whole(networks, [one for one in calibrated if one is not None]), _noise(classifier, 2), path)
     _describe(classifier, path)

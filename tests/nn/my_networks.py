@@ -22,6 +22,12 @@ class Parted(nn.Module):
         return self.head(self.body(images))
 
 
+class Frozen(Parted):
+    def __init__(self, channels, size, num_classes):
+        super().__init__(channels, size, num_classes)
+        self.body.requires_grad_(False)
+
+
 class Other(Parted):
     def forward(self, images):
         return super().forward(images) + 1

@@ -13,10 +13,12 @@ from torch import nn
 
 import handful
 from handful import CNN, Study, Training, View, rng
+from handful.classify.cnn import started
 from handful.classify.table import load_classifier
 from handful.classify.tuning import Tuning
 from handful.data.images import LabeledImages
 from handful.errors import ConfigError, WeightsError
+from handful.nn.inherited import Inherited
 from handful.nn.networks import network_of
 from handful.nn.weight_files import read_weights, state_digest
 from handful.nn.weights import BACKBONES, load_backbone
@@ -273,6 +275,22 @@ def test_weights_found_in_the_folder_are_named(no_weights, files):
     (no_weights / "resnet18-f37072fd.pth").write_bytes(content)
     with pytest.raises(WeightsError, match="not that of its name"):
         network_of("resnet18").start(build("resnet18"))
+
+
+def test_a_head_keeps_what_its_weights_give_it_where_the_body_is_inherited(files):
+    """AlexNet's own head is all layers but the last of the published weights."""
+    network = {"kind": "alexnet", "weights": str(files("alexnet"))}
+    recipe, train = CNN(network=network, view=View(size=64)), digits(channels=3, size=64)
+    begun, _ = started(recipe, train, 0)
+    body = {name: one + 1 for name, one in begun.network.body.state_dict().items()}
+    encoder = Inherited(body, "e" * 64, frozenset(), frozenset(), (0.5,) * 3, (0.25,) * 3, {})
+    made, start = started(recipe, train, 0, encoder)
+    assert start.source == f"encoder {'e' * 64}"
+    for name, tensor in made.network.body.state_dict().items():
+        assert torch.equal(tensor, body[name])
+    for name, tensor in made.network.head.state_dict().items():
+        assert torch.equal(tensor, begun.network.head.state_dict()[name])
+        assert tensor.abs().sum() > 0
 
 
 def test_a_planned_recipe_belongs_to_the_content_of_its_weights(tmp_path):

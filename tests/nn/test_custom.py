@@ -10,12 +10,15 @@ from pathlib import Path
 import my_networks
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from torch import nn
 from typer.testing import CliRunner
 
 from handful import CNN, Training, View, rng
+from handful.classify.cnn import started
 from handful.classify.ensemble import Ensemble
+from handful.classify.pretrain import SimCLR
 from handful.classify.table import load_classifier
 from handful.cli import app
 from handful.data.images import LabeledImages
@@ -115,6 +118,41 @@ def test_planning_finds_the_function_and_lets_the_planner_load_what_the_jobs_mad
     assert custom.not_yet_run(recipe.resolved().network) == []
     with pytest.raises(ConfigError, match="has no function 'plan'"):
         CNN(network=named("plan")).resolved()
+
+
+@pytest.mark.parametrize("network", ["Frozen", "Parted"])
+def test_parameters_that_were_frozen_by_their_maker_stay_as_they_are(network, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 1, 8, 8)).astype(np.uint8)
+    train = LabeledImages.of_arrays(pixels, np.arange(8) % 2, ("a", "b"))
+    recipe = CNN(network=named(network), view=View(size=8), training=Training(steps=3, batch_size=4))
+    begun, _ = started(recipe, train, 0)
+    trained = recipe.fit(train, None, seed=0).module.network
+    changed = {
+        part: any(
+            not torch.equal(one, other) for one, other in zip(before.parameters(), after.parameters(), strict=True)
+        )
+        for part, before, after in (
+            ("body", begun.network.body, trained.body),
+            ("head", begun.network.head, trained.head),
+        )
+    }
+    assert changed == {"body": network == "Parted", "head": True}
+
+
+@pytest.mark.parametrize("tuning", [{"frozen": True}, {"freeze_steps": 2}])
+def test_freezing_a_network_without_a_head_is_an_error(tuning):
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 1, 8, 8)).astype(np.uint8)
+    train = LabeledImages.of_arrays(pixels, np.arange(8) % 2, ("a", "b"))
+    recipe = CNN(network=named("plain"), view=View(size=8), training=Training(steps=3), tuning=tuning)
+    with pytest.raises(ConfigError, match="no head apart from its body"):
+        recipe.fit(train, None, seed=0)
+
+
+def test_contrastive_pre_training_of_a_network_without_a_head_is_an_error():
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 1, 8, 8)).astype(np.uint8)
+    train = LabeledImages.of_arrays(pixels, np.arange(8) % 2, ("a", "b"))
+    with pytest.raises(ConfigError, match="no body to pre-train"):
+        SimCLR(network=named("plain"), training=Training(steps=1)).fit(train, seed=0)
 
 
 # ---- saved folders ----

@@ -124,14 +124,16 @@ def test_a_file_that_is_not_there_is_an_error(tmp_path):
         load_backbone("lite0", tmp_path / "none.pth")
 
 
-def test_a_name_that_promises_a_digest_is_held_to_it(tmp_path):
-    torch.save({"a": torch.ones(2)}, tmp_path / "w.pth")
-    digest = hashlib.sha256((tmp_path / "w.pth").read_bytes()).hexdigest()
-    shutil.copy(tmp_path / "w.pth", tmp_path / f"w-{digest[:8]}.pth")
-    assert read_weights(tmp_path / f"w-{digest[:8]}.pth").keys() == {"a"}
-    shutil.copy(tmp_path / "w.pth", tmp_path / "w-00000000.pth")
+def test_a_published_name_that_promises_a_digest_is_held_to_it_and_one_s_own_name_is_not(folder):
+    torch.save({"a": torch.ones(2)}, folder / "w.pth")
+    digest = hashlib.sha256((folder / "w.pth").read_bytes()).hexdigest()
+    for name in (f"w-{digest[:8]}.pth", "w-20240131.pth"):
+        shutil.copy(folder / "w.pth", folder / name)
+    kept, dated = (Origin("https://host/w.pth", (name,)) for name in (f"w-{digest[:8]}.pth", "w-20240131.pth"))
+    assert find_weights("net", kept)[0].keys() == {"a"}
     with pytest.raises(WeightsError, match="not that of its name"):
-        read_weights(tmp_path / "w-00000000.pth")
+        find_weights("net", dated)
+    assert find_weights("net", kept, folder / "w-20240131.pth")[0].keys() == {"a"}
 
 
 # ---- where they come from ----

@@ -8,20 +8,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from handful import Arm, Protocol, Study, View
+from handful import CNN, Arm, Protocol, Study, View
 from handful.classify.recommend import Facts, recommend
 from handful.data.source import Source, open_source
 from handful.errors import ConfigError
 from handful.study import advice
 from handful.study.arms import read_arm
-from handful.study.plan import Plan, make_plan
+from handful.study.plan import Plan, keep_choices, make_plan
 from handful.study.store import Store
 from tiny_study import CLASSIFIER, digits
 
 
-def plan_of(study: Study, **given: Any) -> Plan:
+def plan_of(study: Study, *, store: Store | None = None, **given: Any) -> Plan:
     options = {"budget": None, "workers": 1, "device": "cpu", "timed": False, "say": lambda line: None, **given}
-    return make_plan(study, Store(Path("/nonexistent/store")), **options)
+    return make_plan(study, store or Store(Path("/nonexistent/store")), **options)
 
 
 def noise(side: int, num: int = 20, channels: int = 3) -> tuple[Any, Any]:
@@ -70,6 +70,14 @@ def test_tiny_pictures_keep_a_small_network_at_their_own_size(weights: bool) -> 
     made = recommend(Facts(counts=(100, 105), side=8, weights=weights))
     assert made.classifier.network.kind == "v3"
     assert made.classifier.view.size == 8
+
+
+@pytest.mark.parametrize("weights", [False, True])
+@pytest.mark.parametrize("num", [30, 205, 1700, 50000])
+def test_there_are_looks_enough_to_tell_whether_a_training_has_converged(num: int, weights: bool) -> None:
+    made = recommend(Facts((num,), 90, weights=weights))
+    for recipe in (made.classifier, made.plain):
+        assert recipe.training.steps / recipe.training.eval_every >= 8
 
 
 @pytest.mark.parametrize("weights", [False, True])
@@ -170,6 +178,34 @@ def test_size_and_steps_of_the_study_hold_for_the_recommended_recipe_too() -> No
         assert recipe.view.size == 64
         assert recipe.training.steps == 30
         assert recipe.training.warmup_steps < 30
+
+
+def steps_of(plan: Plan, arm: str) -> int:
+    recipe = plan.study.classifier_of(plan.study.arm(arm))
+    assert isinstance(recipe, CNN)
+    return recipe.training.steps
+
+
+def test_the_same_bare_command_later_means_the_same_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(advice, "weights_at_hand", lambda: True)
+    monkeypatch.setattr("handful.study.plan.expected", lambda plan, *given: {})
+    study, store = Study(noise(40)), Store(tmp_path / "store")
+    first = plan_of(study, store=store, budget=1.0)
+    assert steps_of(first, "default") != steps_of(first, "baseline")
+    keep_choices(study, first, store, 1.0)
+    assert plan_of(study, store=store, budget=1.0).study == first.study
+
+
+def test_a_budget_takes_no_steps_from_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(advice, "weights_at_hand", lambda: False)
+    monkeypatch.setattr("handful.study.plan.expected", lambda plan, *given: {job.key: 1e6 for job in plan.jobs})
+    study, store = Study(noise(40)), Store(tmp_path / "store")
+    whole, cut = plan_of(study), plan_of(study, store=store, budget=1.0)
+    assert steps_of(cut, "baseline") < steps_of(whole, "baseline")
+    assert steps_of(cut, "default") == steps_of(whole, "default")
+    assert cut.study.arm("default") == whole.study.arm("default")
+    keep_choices(study, cut, store, 1.0)
+    assert plan_of(study, store=store, budget=1.0).study == cut.study
 
 
 def test_default_composes_and_takes_no_second_classifier() -> None:

@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 from sklearn.neighbors import NearestNeighbors
 
+from handful import CNN, View
 from handful.classify.explain import heat_of
 from handful.classify.table import load_classifier
 from handful.data.images import LabeledImages
 from handful.data.split import Split
 from handful.generate.interpolate import Interpolation
+from handful.nn import custom
+from handful.nn.train import How
 from handful.study import stages
 from handful.study.arms import Arm
 from handful.study.explained import mistaken, nearest
@@ -55,6 +58,16 @@ def test_mistakes_are_the_wrong_ones_most_confident_first(result):
         (place,) = np.flatnonzero(made["rows"] == row)
         assert (made["labels"][place], made["probs"][place].argmax()) == (label, predicted)
         assert made["probs"][place].max() == confidence
+
+
+def test_a_worker_that_has_not_fitted_the_network_explains_it_too(tmp_path, monkeypatch):
+    own = CNN(network={"kind": "custom", "factory": "my_networks:Parted"}, view=View(size=8))
+    study = tiny("baseline", classifier=own, steps=1, repeats=1, mistakes=MOST)
+    made = run(study, tmp_path / "store", engine="serial", budget=None, device="cpu")
+    record = made.store.record(made.keys("baseline", "explanations")[0])
+    monkeypatch.setattr(custom, "_ASKED", set())  # as in a process of its own
+    (tmp_path / "again").mkdir()
+    stages.explain_mistakes(record["spec"], record["inputs"], made.store, How(), tmp_path / "again")
 
 
 def test_equal_confidences_keep_their_order_and_no_mistake_is_no_row():

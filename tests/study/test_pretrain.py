@@ -17,6 +17,7 @@ from handful.errors import ConfigError, StoreError
 from handful.generate.autoencoder import Autoencoder
 from handful.influence import compare_probs
 from handful.nn.encoders import Encoder
+from handful.nn.networks import network_of
 from handful.nn.train import Training
 from handful.study import stages as study_stages
 from handful.study.plan import Plan, make_plan
@@ -106,6 +107,22 @@ def test_dropout_is_changed_after_inheriting() -> None:
     assert (study.classifier_of(changed).dropout, study.classifier_of(same).dropout) == (0.2, None)  # type: ignore[attr-defined]
     assert study.classifier_of(same).network.dropout == 0.01  # type: ignore[attr-defined]
     assert study.classifier_of(study.arm("s4 random-encoder")).dropout == 0.2  # type: ignore[attr-defined]
+
+
+def test_contrastive_pre_training_does_not_have_the_dropout_of_after_inheriting() -> None:
+    own = CLASSIFIER.changed(dropout=0.1)
+    plain, rated = SimCLR(training=TRAINING), SimCLR(training=TRAINING, dropout=0.3)
+    arms = [Arm("later", pretrain=plain, dropout=0.4), Arm("both", pretrain=rated, dropout=0.4)]
+    study = plan_of(tiny("baseline", *arms, classifier=own)).study
+    assert [study.pretraining_of(study.arm(arm.name)).dropout for arm in arms] == [0.1, 0.3]  # type: ignore[union-attr]
+    assert all(study.classifier_of(study.arm(arm.name)).dropout == 0.4 for arm in arms)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["base", "v2", "v3", "wide", "residual", "fast"])
+def test_the_weights_of_a_body_fit_at_any_dropout(name: str) -> None:
+    recipe = network_of(name)
+    none, some = (recipe.build(1, 32, 2, rate) for rate in (0.0, 0.3))
+    some.body.load_state_dict(none.body.state_dict())
 
 
 def test_the_head_of_the_classifier_s_own_encoder_is_kept() -> None:

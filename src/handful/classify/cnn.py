@@ -145,7 +145,9 @@ def started(recipe: CNN, train: LabeledImages, seed: int, encoder: Inherited | N
     channels, size = train.pixels.shape[1], train.pixels.shape[2]
     with rng.forked(rng.derive(seed, "init")):
         network = recipe.network.build(channels, size, train.num_classes, recipe.dropout)
-        start = recipe.network.start(network) if encoder is None else encoder.put_into(network)
+        start = recipe.network.start(network)
+        if encoder is not None:  # after the start, which the head keeps
+            start = encoder.put_into(network)
     if start.mean is None or start.std is None:
         mean, std = channel_stats(train.pixels)
     else:

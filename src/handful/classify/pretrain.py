@@ -93,6 +93,11 @@ class SimCLR(Recipe):
         channels, size = train.pixels.shape[1], train.pixels.shape[2]
         with rng.forked(rng.derive(seed, "init")):
             network = self.network.build(channels, size, OF_NO_CLASS, self.dropout)
+            if not any(True for _ in network.head.parameters()):
+                raise ConfigError(
+                    f"network {self.network.kind!r} has no head apart from its body, so there is no body to pre-train: "
+                    "give it the attributes `body` and `head`"
+                )
             start = self.network.start(network)
             module = Contrasted(network.body, _scale(start, train), channels, size, self.hidden, self.projection)
         module = module.to(how.device)

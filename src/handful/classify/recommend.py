@@ -23,6 +23,7 @@ from handful.nn.train import Training
 
 SMALL_SIDE = 28  # px; under it a network that halves the picture five times has nothing left to see
 TRANSFER_SIZE, COMPARED_SIZE = 224, 128  # px of the recommended classifier and of the one that treatments share
+LOOKS = 8  # at least, at validation: fewer do not tell whether a training has converged
 SIZES = (8, 16, 28, 32, 48, 64)  # px of a network that starts from random weights
 
 
@@ -75,6 +76,14 @@ def recommend(facts: Facts) -> Recommendation:
     return _transfer(facts) if facts.weights else _scratch(facts)
 
 
+def for_steps(recipe: CNN, steps: int) -> CNN:
+    """Return a recommended recipe for so many steps; its warm-up and its looks keep their share of them."""
+    training = recipe.training
+    share = steps / training.steps
+    warmup, every = round(training.warmup_steps * share), max(1, round(training.eval_every * share))
+    return recipe.changed(training=training.changed(steps=steps, warmup_steps=warmup, eval_every=every))
+
+
 def fitting_size(side: int) -> int:
     """Return the largest of 8, 16, 28, 32, 48, 64 px that a side of so many pixels reaches, at least 8."""
     return max([size for size in SIZES if size <= side], default=SIZES[0])
@@ -83,7 +92,7 @@ def fitting_size(side: int) -> int:
 def _transfer(facts: Facts) -> Recommendation:
     def recipe(size: int, steps: int, lr: float, augment: Augmentation | None) -> CNN:
         training = Training(
-            steps=steps, lr=lr, weight_decay=0.02, warmup_steps=steps // 10, eval_every=max(1, steps // 3)
+            steps=steps, lr=lr, weight_decay=0.02, warmup_steps=steps // 10, eval_every=max(1, steps // LOOKS)
         )
         view, tuning = View(size=size), Tuning(decay=0.85)
         flips = augment is not None and any(getattr(augment, field) for field, _ in FLIPS.values())
@@ -113,7 +122,7 @@ def _scratch(facts: Facts) -> Recommendation:
     recipe = CNN(
         network=network_of("residual"),
         view=View(size=size),
-        training=Training(steps=steps, lr=2e-3, weight_decay=0.02, warmup_steps=steps // 20, eval_every=steps // 3),
+        training=Training(steps=steps, lr=2e-3, weight_decay=0.02, warmup_steps=steps // 20, eval_every=steps // LOOKS),
         augment=_strong(size, facts),
     )
     reasons = (

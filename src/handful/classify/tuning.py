@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from torch import nn
 
 from handful.config import Recipe
+from handful.errors import ConfigError
 from handful.nn.network import Network
 from handful.nn.train import Group
 
@@ -55,16 +56,28 @@ class Tuning(Recipe):
 
         Args:
             others: a module that holds the network; its parameters outside of the network join the head's.
+
+        Parameters with `requires_grad=False`, as a network of one's own may have, are left alone.
+
+        Raises:
+            ConfigError: nothing would be trained, at first or at all.
         """
         stages, num = network.stages, len(network.stages)
         known: set[int] = set()
         groups = []
         for place, stage in enumerate(stages):
-            own = [one for one in stage.parameters() if id(one) not in known]
+            own = [one for one in stage.parameters() if one.requires_grad and id(one) not in known]
             known |= {id(one) for one in own}
             groups.append(Group(own, lambda step, place=place: self.factor(place, num, step)))  # type: ignore[misc]
         whole = network if others is None else others
-        rest = [one for one in whole.parameters() if id(one) not in known]
+        rest = [one for one in whole.parameters() if one.requires_grad and id(one) not in known]
+        if not rest and (self.frozen or self.freeze_steps):
+            raise ConfigError(
+                "the network has no head apart from its body, so while the body is frozen nothing is trained: give it "
+                "the attributes `body` and `head`, or leave frozen and freeze_steps out"
+            )
+        if not rest and not any(group.parameters for group in groups):
+            raise ConfigError("no parameter of the network can be trained: all have requires_grad=False")
         return [group for group in [*groups, Group(rest)] if group.parameters]
 
     def set_modes(self, network: Network, step: int) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from handful.commands.options import AsJson, print_json, say
+from handful.commands.options import AsJson, TrustCode, print_json, say
 from handful.errors import ConfigError
 
 
@@ -17,6 +17,7 @@ def summary(
     image_size: Annotated[int | None, typer.Option(help="Side in pixels [its own, else 64].")] = None,
     classes: Annotated[int | None, typer.Option(min=2, help="Number of classes [its own, else 10].")] = None,
     channels: Annotated[int | None, typer.Option(help="1 or 3 [its own, else 3].")] = None,
+    trust_code: TrustCode = False,
     as_json: AsJson = False,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Page (.html) or drawing (.svg) to write.")
@@ -29,7 +30,9 @@ def summary(
 
     if channels not in (None, 1, 3):
         raise ConfigError(f"--channels {channels}: pictures have 1 or 3")
-    title, found = summary_of(network, arm=arm, size=image_size, classes=classes, channels=channels)
+    title, found = summary_of(
+        network, arm=arm, size=image_size, classes=classes, channels=channels, trust_code=trust_code
+    )
     if as_json:
         print_json(found.to_json())
     else:

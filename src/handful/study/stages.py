@@ -341,7 +341,7 @@ def explain_mistakes(spec: dict[str, Any], inputs: Inputs, store: Store, how: Ho
     test = get_images(store, inputs["images"]).take(Split(**store.arrays(inputs["split"])).test)
     require_real(test, "test")
     return explain(
-        load_classifier(store.folder(inputs["classifier"])),
+        load_classifier(store.folder(inputs["classifier"]), trust_code=True),
         train,
         test,
         store.arrays(inputs["predictions"])["probs"],

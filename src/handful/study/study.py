@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import BeforeValidator, Field, field_validator
 
+from handful.classify.cnn import CNN
 from handful.classify.contract import ClassifierRecipe
-from handful.classify.recommend import Recommendation, fitting_size
+from handful.classify.recommend import Recommendation, fitting_size, for_steps
 from handful.config import Recipe, read_toml, recipe_from
 from handful.data.images import ResizePolicy, View
 from handful.data.source import Source
@@ -27,7 +28,7 @@ from handful.study.arms import DEFAULT_ARMS, AnyClassifier, Arm, Pretraining, re
 from handful.study.goals import Goal
 from handful.study.inheriting import network_of_heir, pinned, with_controls
 from handful.study.measured import default_extractor
-from handful.study.protocol import DEFAULT_REPEATS, Protocol
+from handful.study.protocol import DEFAULT_REPEATS, Protocol, Score
 
 
 def _read_arms(given: Any) -> tuple[Arm, ...]:
@@ -170,7 +171,8 @@ class ResolvedStudy(Recipe):
         recipe = self.classifier_of(arm)
         if isinstance(arm.pretrain, GeneratorRecipe):
             return arm.pretrain.changed(view=recipe.view)
-        dropout = recipe.dropout if arm.pretrain.dropout is None else arm.pretrain.dropout  # type: ignore[attr-defined]
+        own = (arm.classifier or self.classifier).dropout  # type: ignore[attr-defined]  # the arm's is for later
+        dropout = own if arm.pretrain.dropout is None else arm.pretrain.dropout  # type: ignore[attr-defined]
         return arm.pretrain.changed(view=recipe.view, network=recipe.network, dropout=dropout)  # type: ignore[attr-defined]
 
     def gate_of(self, arm: Arm) -> Selection:
@@ -226,9 +228,10 @@ def resolve(
         mistakes=study.mistakes,
     )
     if protocol.score not in (sensible := scores_for(len(source.class_names))):
+        offered = [name for name in get_args(Score) if name in sensible]
         raise ConfigError(
             f"score {protocol.score!r} is 1 whatever is predicted with {len(source.class_names)} classes; "
-            f"give another ({', '.join(sensible)})"
+            f"give another ({', '.join(offered)})"
         )
     resolved = resolved.changed(arms=with_controls(resolved))
     for arm in arms:
@@ -264,14 +267,10 @@ def _with_options(classifier: ClassifierRecipe, study: Study, source: Source, tr
     return classifier.changed(view=view, training=training)
 
 
-def _advised_classifier(classifier: ClassifierRecipe, study: Study, source: Source) -> ClassifierRecipe:
-    """A recommended recipe for the study's view and steps; its warm-up and looks keep their share of the steps."""
-    training = classifier.training
-    if study.steps is not None:
-        share = study.steps / training.steps
-        warmup, every = round(training.warmup_steps * share), max(1, round(training.eval_every * share))
-        training = training.changed(steps=study.steps, warmup_steps=warmup, eval_every=every)
-    return _with_options(classifier, study, source, training)
+def _advised_classifier(classifier: CNN, study: Study, source: Source) -> ClassifierRecipe:
+    """A recommended recipe for the study's view and steps."""
+    made = classifier if study.steps is None else for_steps(classifier, study.steps)
+    return _with_options(made, study, source, made.training)
 
 
 def _advised(arm: Arm, study: Study, source: Source, advice: Recommendation | None) -> Arm:

@@ -8,14 +8,15 @@ from typing import Any
 from handful import rng
 from handful.classify.cnn import CNN
 from handful.classify.contract import ClassifierRecipe
-from handful.classify.recommend import Facts, recommend
+from handful.classify.recommend import Facts, Recommendation, recommend
 from handful.config import recipe_from
 from handful.data.images import View
-from handful.errors import ConfigError, unknown
+from handful.errors import ConfigError, StoreError, unknown
+from handful.nn.custom import not_yet_run
 from handful.nn.networks import NETWORKS
 from handful.nn.summary import Summary, summarize
 from handful.study.advice import weights_at_hand
-from handful.study.arms import ARMS, Arm, read_arm
+from handful.study.arms import ARMS, DEFAULT_ARMS, Arm, read_arm
 from handful.study.inheriting import network_of_heir
 from handful.study.result import Result
 from handful.study.store import Store
@@ -31,19 +32,23 @@ def summary_of(
     size: int | None = None,
     classes: int | None = None,
     channels: int | None = None,
+    trust_code: bool = False,
 ) -> tuple[str, Summary]:
     """Return (title, summary) of a network.
 
     Args:
         what: a name of NETWORKS or `timm:NAME`, an arm of the table, a study file (.toml) or a store. Where a study
-            says no classifier, it is the one recommended for ten classes of 30 pictures of 64 px.
+            says no classifier, it is the one that its arms would share, and for `default` the one recommended, of ten
+            classes of 30 pictures of 64 px.
         arm: of a study file or a store; a file's shared classifier where it is None, a store's first arm.
         size, classes, channels: of the pictures; None: a store's own, a recipe's, else 64 px, 10 classes, 3 channels.
+        trust_code: run the function that a store names where a network is one of its maker's own code.
 
     Raises:
         ConfigError: no such name, or a network that does not take such pictures.
+        StoreError: a store that wants code to be run.
     """
-    recipe, known = _found(what, arm)
+    recipe, known = _found(what, arm, trust_code)
     if classes is not None and known is not None and classes != known:
         raise ConfigError(f"--classes {classes}: {what} has {known}")
     view = recipe_from(View, {**recipe.view.to_json(), "size": size or recipe.view.size}, where="--image-size")
@@ -55,13 +60,19 @@ def summary_of(
     return f"{what}, {arm}" if arm else what, summarize(network, seen, view.size, frozen)
 
 
-def _found(what: str, arm: str | None) -> tuple[CNN, int | None]:
+def _found(what: str, arm: str | None, trust_code: bool) -> tuple[CNN, int | None]:
     """The recipe, and how many classes there are where that is known."""
     path = Path(what)
     if (path / "store.json").exists():
         result = Result.of(Store.existing(path))
         found = result.study.classifier_of(result.study.arm(arm or result.arms[0]))
-        return _network_recipe(found), len(result.class_names)
+        made = _network_recipe(found)
+        if not trust_code and (code := not_yet_run(made.network)):
+            raise StoreError(
+                f"{path}: its network is made by {' and '.join(code)}, code that is not handful's; where you trust it, "
+                "say so with --trust-code"
+            )
+        return made, len(result.class_names)
     if path.suffix == ".toml":
         return _of_file(path, arm), None
     if arm is not None:
@@ -80,8 +91,8 @@ def _of_file(path: Path, arm: str | None) -> CNN:
     if shared is not None and study.image_size:
         shared = shared.changed(view=shared.view.changed(size=study.image_size))
     if arm is None:
-        return _network_recipe(shared or _recommended())
-    arms = {one.name: one for one in study.arms or ()}
+        return _network_recipe(shared or _recommended().plain)
+    arms = {one.name: one for one in study.arms or map(read_arm, DEFAULT_ARMS)}
     if arm not in arms:
         raise ConfigError(f"{path}: {unknown('arm', arm, arms)}")
     return _of_arm(arms[arm], shared)
@@ -89,15 +100,17 @@ def _of_file(path: Path, arm: str | None) -> CNN:
 
 def _of_arm(arm: Arm, shared: ClassifierRecipe | None) -> CNN:
     """The recipe of an arm, with the network that it inherits, if any."""
-    recipe = _network_recipe(arm.classifier or shared or _recommended())
+    advised = _recommended()
+    own = advised.classifier if arm.recommended else arm.classifier or shared or advised.plain
+    recipe = _network_recipe(own)
     heir = None if arm.pretrain is None else network_of_heir(arm.pretrain, recipe)
     changes: dict[str, Any] = {} if heir is None else {"network": heir}
     return recipe.changed(**changes, **({} if arm.dropout is None else {"dropout": arm.dropout}))
 
 
-def _recommended() -> CNN:
+def _recommended() -> Recommendation:
     """What is recommended for pictures of middling size and number, as no pictures are at hand."""
-    return recommend(Facts(counts=(30,) * 10, side=SIZE, weights=weights_at_hand())).classifier
+    return recommend(Facts(counts=(30,) * 10, side=SIZE, weights=weights_at_hand()))
 
 
 def _network_recipe(recipe: ClassifierRecipe) -> CNN:
