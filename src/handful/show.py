@@ -95,7 +95,7 @@ def print_reproduced(finished: Finished) -> None:
     for (protocol, key), result in finished.results.items():
         if protocol == "published" and result.inflated:
             console.print(f"as published ({key}): {result.inflated}", markup=False, soft_wrap=True)
-    for one in finished.entry.stands_in:
+    for one in finished.stands_in:
         console.print(f"stand-in: {one}", markup=False, soft_wrap=True)
     if finished.scale.note:
         console.print(f"every row of ours is {finished.scale.note}", markup=False, soft_wrap=True)

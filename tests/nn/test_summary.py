@@ -80,6 +80,15 @@ def test_a_stage_that_is_called_part_by_part_has_its_last_shape() -> None:
     assert told.stages[1].multiply_adds == 16 * 3 * 3
 
 
+def test_stages_that_are_only_listed_together_are_named_by_both() -> None:
+    one, other = ({"kind": "lite0", "weights": "random"}, {"kind": "lite2", "weights": "random"})
+    network = network_of({"kind": "fusion", "first": one, "second": other}).build(3, 32, 4, None)
+    told = summarize(network, 3, 32)
+    assert told.parameters == sum(one.numel() for one in network.parameters())
+    assert sum(stage.parameters for stage in told.stages) == told.parameters
+    assert all("body.first" in stage.name and "body.second" in stage.name for stage in told.stages[:-1])
+
+
 def test_frozen_stages_are_not_trained_and_the_network_is_left_as_it_was() -> None:
     network = network_of("v2").build(3, 16, 4, None)
     network.train()

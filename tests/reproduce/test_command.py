@@ -70,7 +70,8 @@ def test_pictures_are_downloaded_where_torchvision_has_them(monkeypatch: pytest.
 def test_a_dry_run_lists_the_full_plan_and_computes_nothing(data: Path, tmp_path: Path) -> None:
     where = ("-o", str(tmp_path / "out"), "--workers", "1", "--protocol", "honest")
     told = command("signs-autoencoders", "--scale", "tiny", "--dry-run", *where)
-    assert told.count("minutes on 1 workers") == 1
+    assert told.count("minutes on 1 workers") == 2  # the study, and the search for an autoencoder
+    assert "plain 2 MSE adam" in told
     assert "MB on disk" in told
     assert not list((tmp_path / "out").rglob("results/*/*/*"))
 
@@ -88,7 +89,7 @@ def test_one_arm_alone_is_run_as_often_as_asked(data: Path, tmp_path: Path, monk
         rows = {row["treatment"].split(":")[0]: row for row in csv.DictReader(file)}
     assert rows["base"]["ours as published"] == "not run: not asked for"
     assert 0 <= float(rows["V2"]["ours as published"]) <= 1
-    assert rows["V2"]["scale"] == "tiny: for tests; 1 repeat of each"
+    assert rows["V2"]["scale"] == "tiny: for tests; 1 repeat"
 
 
 def test_the_published_files_come_back_with_their_copies(data: Path, tmp_path: Path) -> None:

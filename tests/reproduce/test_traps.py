@@ -24,7 +24,14 @@ from handful.generate.autoencoder import Autoencoder
 from handful.generate.vae import VAE
 from handful.measure.extractors import extractor_of
 from handful.measure.metrics import METRICS
-from handful.reproduce import fashion_autoencoder, signs_diffusion
+from handful.reproduce import (
+    animals_transfer,
+    cifar_cnn,
+    fashion_autoencoder,
+    quality,
+    signs_autoencoders,
+    signs_diffusion,
+)
 from handful.reproduce.entry import Inputs
 from handful.reproduce.scale import SCALES
 from handful.reproduce.table import STUDIES
@@ -107,6 +114,29 @@ def test_t4_a_frechet_distance_names_its_layer_and_is_refused_where_there_are_to
     assert METRICS["frechet"].fault(64, real=100, synthetic=100) == ""
 
 
+class _Noise:
+    """An extractor of so many features of noise."""
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+
+    def features(self, pixels: np.ndarray, device: str) -> np.ndarray:
+        return np.random.default_rng(len(pixels)).normal(size=(len(pixels), self.width)).astype(np.float32)
+
+
+def test_t4_the_pages_of_the_studies_refuse_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quality, "FID_LAYER", _Noise(32))
+    monkeypatch.setattr(quality, "extractor_of", lambda name: _Noise(10))
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 1, 8, 8)).astype(np.uint8)
+    labels = np.array([0] * 50 + [1] * 10)
+    real = LabeledImages(pixels, labels, ("many", "few"), Origin.of_real(content_of(pixels)))
+    _, fids = quality._by_inception(real, real, "cpu")
+    assert isinstance(fids, dict)
+    assert isinstance(fids[0], float)
+    assert "10 real" in str(fids[1])
+    assert "need" in str(fids[1])
+
+
 def test_t5_no_measure_of_pictures_chooses_anything(planned: Callable[[Study], Plan]) -> None:
     """The published distance ranks the families the other way round from the published usefulness."""
     fid = {kind: np.mean(measures["FID"]) for kind, measures in signs_diffusion.QUALITY.items()}
@@ -152,7 +182,15 @@ def test_t8_arms_share_their_splits_and_where_they_do_not_nothing_is_compared(
     assert ran(tiny(*arms, flaws=("split-per-arm",)), tmp_path / "store").versus == {}
 
 
-def test_t9_the_test_part_chooses_weights_under_the_flaw_alone(planned: Callable[[Study], Plan]) -> None:
+def test_t9_schedules_watch_the_test_part_under_the_flaw_alone(
+    planned: Callable[[Study], Plan], data: Path, tmp_path: Path
+) -> None:
+    inputs = Inputs(str(data / animals_transfer.ANIMALS.path), tmp_path)
+    for protocol in ("published", "honest"):
+        (study,) = animals_transfer.studies(SCALES["paper"], protocol, inputs).values()
+        watching = [arm.name for arm in study.arms or () if arm.classifier.training.schedule == "plateau"]  # type: ignore[union-attr]
+        assert watching == ["vgg16 v2", "resnet50", "inception_v3"]
+        assert ("test-as-val" in study.protocol.flaws) == (protocol == "published")
     honest, flawed = planned(tiny("baseline")), planned(tiny("baseline", flaws=("test-as-val",)))
     for split in honest.splits.values():
         assert not set(split.val) & set(split.test)
@@ -166,9 +204,18 @@ def test_t9_the_test_part_chooses_weights_under_the_flaw_alone(planned: Callable
     assert len(evaluate(classifier, test, flaws=("test-as-val",))) == len(test)
 
 
-def test_t10_no_treatment_flips_unless_it_is_asked_to() -> None:
-    for name, arm in ARMS.items():
-        assert arm.augment is None or not (arm.augment.flip_horizontal or arm.augment.flip_vertical), name
+def test_t10_no_treatment_flips_unless_it_is_asked_to(data: Path, tmp_path: Path) -> None:
+    inputs = Inputs(str(data / signs_diffusion.SIGNS.path), tmp_path)
+    of_signs = [
+        arm
+        for module in (signs_autoencoders, signs_diffusion)
+        for protocol in ("published", "honest")
+        for study in module.studies(SCALES["paper"], protocol, inputs).values()
+        for arm in study.arms or ()
+    ]
+    assert len(of_signs) > 20
+    for arm in (*ARMS.values(), *of_signs):
+        assert arm.augment is None or not (arm.augment.flip_horizontal or arm.augment.flip_vertical), arm.name
     marked = np.zeros((1, 3, 16, 16), dtype=np.uint8)
     marked[..., :8] = 255  # the left half is bright and stays brighter under every default
     for arm in ARMS.values():
@@ -202,6 +249,9 @@ def test_t12_every_published_number_names_its_part_and_is_a_fraction() -> None:
         for row in entry.rows:
             assert row.on in ("validation", "test")
             assert row.published is None or 0 < row.published <= 1, (entry.name, row.what)
+    assert animals_transfer.PUBLISHED["vgg16 v1"][2] == 0.4079  # printed as 0.4079 %
+    base = {row.on: row.published for row in cifar_cnn.ROWS if row.arm == "base" and row.number == "accuracy"}
+    assert base == {"test": 0.58, "validation": 0.616}
 
 
 def test_t13_both_readings_of_the_reconstruction_are_there_and_differ() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ from handful.nn.inherited import Inherited
 from handful.nn.network import Network, Start, pooled
 from handful.nn.networks import AnyNetwork
 from handful.nn.train import How, train_networks
+from handful.scores import auc
 
 Told = tuple[str, torch.Tensor, dict[str, torch.Tensor]]
 CHUNK = 256
@@ -350,12 +352,15 @@ def _final(module: nn.Module, pixels: torch.Tensor, labels: torch.Tensor) -> dic
 
 
 def _validate(module: nn.Module, pixels: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
-    """Class-balanced cross-entropy (each class counts the same), accuracy and balanced accuracy on validation."""
+    """Class-balanced cross-entropy (each class counts the same), accuracy, balanced accuracy and AUC on validation."""
     logits = torch.cat([module(pixels[i : i + CHUNK].float() / 255) for i in range(0, len(pixels), CHUNK)])
     weights = class_weights(np.bincount(labels.cpu().numpy(), minlength=logits.shape[1])).to(logits.device)
     right = (logits.argmax(1) == labels).float()
+    finite = bool(torch.isfinite(logits).all())
+    area = auc(labels.cpu().numpy(), logits.softmax(1).cpu().numpy()) if finite else math.nan
     return {
         "loss": float(F.cross_entropy(logits, labels, weight=weights)),
         "accuracy": float(right.mean()),
         "balanced_accuracy": float((right * weights[labels]).mean()),
+        **({"auc": area} if math.isfinite(area) else {}),
     }

@@ -124,7 +124,8 @@ def autoencoder_grid(
         HandfulError: every row failed; says why the first one did. One that fails alone is in the table.
         StoreError: a file in the folder is not one of these rows.
     """
-    recipes = _recipes(start or Autoencoder(), denoising, depths, losses, optimizers, sgd_lr)
+    axes = {"denoising": denoising, "depths": depths, "losses": losses, "optimizers": optimizers}
+    recipes = grid_recipes(start or Autoencoder(), **axes, sgd_lr=sgd_lr)
     if len(val) == 0:
         raise ConfigError("the grid chooses on validation: give at least one validation picture")
     rows = []
@@ -135,14 +136,16 @@ def autoencoder_grid(
     return GridResult(tuple(rows), chosen_by)
 
 
-def _recipes(
+def grid_recipes(
     start: Autoencoder,
-    denoising: Sequence[float],
-    depths: Sequence[int],
-    losses: Sequence[Any],
-    optimizers: Sequence[Any],
-    sgd_lr: float,
+    *,
+    denoising: Sequence[float] = (0.0, 0.1),
+    depths: Sequence[int] = (2, 3),
+    losses: Sequence[Any] = ("mse", "l1"),
+    optimizers: Sequence[Any] = ("adam", "sgd"),
+    sgd_lr: float = 0.5,
 ) -> list[Autoencoder]:
+    """Return every combination as a recipe; arguments and errors are those of `autoencoder_grid`."""
     axes = {"denoising": denoising, "depths": depths, "losses": losses, "optimizers": optimizers}
     faults = [f"the axis {name!r} of the grid is empty" for name, values in axes.items() if not len(values)]
     recipes = []

@@ -157,7 +157,12 @@ class _Seen:
         parts = {id(one) for one in module.modules()}
         calls = [call for call in self.calls if id(call.module) in parts]
         output = calls[-1].output if calls else ()
-        return _Call(self._named[id(module)], module, output, sum(call.flops for call in calls))
+        return _Call(self._name(module), module, output, sum(call.flops for call in calls))
+
+    def _name(self, module: nn.Module) -> str:
+        """The name in the network; of stages that are only listed together, as those of a fusion, the names of each."""
+        found = self._named.get(id(module))
+        return found if found is not None else " + ".join(self._name(one) for one in module.children())
 
     @property
     def _total(self) -> int:
@@ -177,7 +182,7 @@ class _Seen:
             self._open[-1] = (outer, start, sofar + passed)
 
     def _end(self, module: nn.Module, made: Any, before: int) -> None:
-        call = self.whole.setdefault(id(module), _Call(self._named[id(module)], module))
+        call = self.whole.setdefault(id(module), _Call(self._name(module), module))
         call.output, call.flops = _shape(made), call.flops + self._total - before
 
 
@@ -217,8 +222,8 @@ def _stages(stages: Sequence[nn.Module], seen: _Seen, trained: Collection[int]) 
 
 
 def _kind(module: nn.Module) -> str:
-    """The class of a module; of a plain sequence, the classes of what computes in it."""
-    if not isinstance(module, nn.Sequential):
+    """The class of a module; of a plain sequence or list, the classes of what computes in it."""
+    if not isinstance(module, nn.Sequential | nn.ModuleList):
         return type(module).__name__
     kinds = [type(one).__name__ for one in module if any(True for _ in one.parameters())]
     return " + ".join(dict.fromkeys(kinds)) or "Sequential"

@@ -50,6 +50,7 @@ PANELS: tuple[tuple[str, tuple[tuple[str, Reader], ...]], ...] = (
         (
             ("validation", lambda history, place: history["values"][place].get("accuracy")),
             ("validation, balanced", lambda history, place: history["values"][place].get("balanced_accuracy")),
+            ("validation, AUC", lambda history, place: history["values"][place].get("auc")),
             ("training batches", lambda history, place: _told(history, "train_values", place).get("accuracy")),
         ),
     ),

@@ -11,6 +11,7 @@ from handful.data.images import ResizePolicy
 from handful.nn.backbones import Backbone
 from handful.report.pictures import Sheet, chosen, sheet
 from handful.reproduce.curves import curves_and_confusion
+from handful.reproduce.drawn import networks_section
 from handful.reproduce.eda import eda_section
 from handful.reproduce.entry import Finished, Inputs, Reproduction, Row, Section, Studies
 from handful.reproduce.inputs import ANIMALS
@@ -51,7 +52,9 @@ ROWS = (
             Row(f"{WORDS[arm]}, macro F1", "networks", arm, f1, "macro_f1"),
         )
     ),
+    Row(f"{WORDS['vgg16 v1']}, AUC", "networks", "vgg16 v1", 0.9, "auc"),
     *(Row(WORDS[arm], "networks", arm, None, "accuracy") for arm in OURS),
+    Row(f"{WORDS['lite0']}, AUC", "networks", "lite0", None, "auc"),
 )
 
 
@@ -109,6 +112,7 @@ def sections(finished: Finished) -> tuple[Section, ...]:
     planes = [plane for arm in result.arms if (plane := feature_plane(result, arm, finished.device))]
     words = "Each plane is of one network's own features of the test pictures; places in two planes cannot be compared."
     made.append(Section("Features in the plane (t-SNE)", (words,), figures=tuple(planes)))
+    made.append(networks_section(result, ("lite0", "lite2", *PUBLISHED)))
     made.append(curves_and_confusion(result, list(result.arms)))
     return tuple(made)
 

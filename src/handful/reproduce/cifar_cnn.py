@@ -9,6 +9,7 @@ from handful.nn.network import NetworkRecipe
 from handful.nn.small import V2, V3, Base
 from handful.reproduce.curves import curves_and_confusion
 from handful.reproduce.diagnosis import diagnosis_table
+from handful.reproduce.drawn import networks_section
 from handful.reproduce.eda import eda_section
 from handful.reproduce.entry import Finished, Inputs, Reproduction, Row, Section, Studies
 from handful.reproduce.inputs import CIFAR, opened
@@ -103,6 +104,7 @@ def sections(finished: Finished) -> tuple[Section, ...]:
     per_class = table_of("per-class", "Precision, recall and F1 by class, published and ours on test", columns, rows)
     return (
         eda_section(result),
+        networks_section(result, ("base", "v2", "v3")),
         Section("By class", (), (per_class,)),
         Section("Over- and underfitting", (), (diagnosis_table(result, OBSERVED),)),
         curves_and_confusion(result, ("base", "v2", "v3")),

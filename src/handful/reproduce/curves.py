@@ -12,11 +12,13 @@ from handful.study.result import Result
 
 def curves_and_confusion(result: Result, arms: Sequence[str]) -> Section:
     """Return loss and accuracy against steps, and the confusion matrix on test, of every arm that was run."""
-    page, drawn = page_of(result), []
-    for arm in page.arms:
-        if arm.name in arms and arm.panels:
+    page, drawn, order = page_of(result), [], []
+    for arm in (arm for arm in page.arms if arm.name in arms):
+        if arm.panels:
             drawn.append(figures.learning(page, arm))
-        if arm.name in arms and arm.confusion is not None:
+        if arm.confusion is not None:
             drawn.append(figures.confusion(page, arm))
-    order = ", ".join(arm for arm in arms if arm in result.arms)
-    return Section("Curves and confusion", (f"In turn: {order}.",), figures=tuple(drawn))
+        if arm.panels or arm.confusion is not None:
+            order.append(arm.name)
+    words = (f"In turn: {', '.join(order)}.",) if order else ()
+    return Section("Curves and confusion", words, figures=tuple(drawn))

@@ -27,7 +27,8 @@ def eda_section(result: Result) -> Section:
     names = ("red", "green", "blue") if len(means) == 3 else ("grey",)
     channels = table_of(
         "channels",
-        "Channels of the training pictures in [0, 1]; every network is given them with mean 0 and variance 1",
+        "Channels of the training pictures in [0, 1]; a network from random weights is given them with mean 0 and "
+        "variance 1, one with weights by the mean and deviation of the pictures that these were trained on",
         ("channel", "mean", "standard deviation"),
         [(name, float(mean), float(sd)) for name, mean, sd in zip(names, means, sds, strict=True)],
     )

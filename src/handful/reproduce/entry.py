@@ -87,6 +87,13 @@ class Finished:
     missing: Mapping[str, str]
     extra: Mapping[str, Result] = field(default_factory=dict)
 
+    @property
+    def stands_in(self) -> tuple[str, ...]:
+        """Every stand-in, that of the pictures first; the set itself, as torchvision has it, is none."""
+        pictures = self.entry.pictures.stand_in
+        own = self.inputs.found.startswith("torchvision:")
+        return (*((pictures,) if pictures and not own else ()), *self.entry.stand_ins)
+
     def result(self, study: str, protocol: ProtocolName = "honest") -> Result | None:
         """Return a result, that of the other protocol where only that was run."""
         other: ProtocolName = "published" if protocol == "honest" else "honest"
@@ -133,8 +140,3 @@ class Reproduction:
     extra: Callable[[Scale, Inputs], Studies] = no_extra
     sections: Callable[[Finished], tuple[Section, ...]] = no_sections
     stand_ins: tuple[str, ...] = ()
-
-    @property
-    def stands_in(self) -> tuple[str, ...]:
-        """Every stand-in, that of the pictures first."""
-        return (*((self.pictures.stand_in,) if self.pictures.stand_in else ()), *self.stand_ins)

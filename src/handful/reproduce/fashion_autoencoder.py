@@ -14,6 +14,7 @@ from handful.generate.autoencoder import Autoencoder
 from handful.generate.table import load_generator
 from handful.nn.small import V2
 from handful.reproduce.curves import curves_and_confusion
+from handful.reproduce.drawn import networks_section
 from handful.reproduce.entry import Finished, Inputs, Reproduction, Row, Section, Studies, Table
 from handful.reproduce.figures import Line, lines
 from handful.reproduce.inputs import FASHION, opened
@@ -111,6 +112,7 @@ def sections(finished: Finished) -> tuple[Section, ...]:
         told = pair_words(result, RANDOM, HEIR)
         words = (f"A random encoder against the inherited one: {told}",) if told else ()
         made.append(Section("The random encoder", (*words, RANDOM_WORDS), (_head_start(result),)))
+        made.append(networks_section(result, (HEIR, CODE, OURS)))
         made.append(curves_and_confusion(result, (HEIR, CODE, RAISED, OURS)))
     if (result := finished.result("autoencoders")) is not None:
         made.append(_reconstructions(result))
@@ -205,20 +207,25 @@ def _reconstructions(result: Result) -> Section:
                 f"code {code}, dropout {rate:g}: test pictures above, rebuilt below",
             )
         )
-    curves = [Line(f"n={code} p={rate:g}", *_loss(result, f"n={code} p={rate:g}")) for code, rate in (BASE, IMPROVED)]
-    drawn = [line for line in curves if len(line.x)]
-    alt = "Training error of the base and the improved autoencoder against steps."
-    figures = (lines("s4-mse", "optimizer steps", "training error (MSE)", alt, drawn),) if drawn else ()
+    drawn = [line for code, rate in (BASE, IMPROVED) for line in _errors(result, f"n={code} p={rate:g}")]
+    alt = "Error of the base and the improved autoencoder on training, with dropout, and on validation against steps."
+    figures = (lines("s4-mse", "optimizer steps", "error (MSE)", alt, drawn),) if drawn else ()
     words = "The sharper autoencoder is not for that the better start of a classifier: see the table."
     return Section("Reconstructions", (words,), figures=figures, sheets=tuple(sheets))
 
 
-def _loss(result: Result, arm: str) -> tuple[list[float], list[float]]:
+def _errors(result: Result, arm: str) -> list[Line]:
+    """Training and validation error of an autoencoder by step; empty where it was not run."""
     keys = keys_of(result, arm, "generator")
     if not keys:
-        return [], []
+        return []
     (history, *_) = load_generator(result.store.folder(keys[min(keys)])).history.values()
-    return history["steps"], [one["autoencoder"] for one in history["train_loss"]]
+    made = [Line(f"{arm}, training", history["steps"], [one["autoencoder"] for one in history["train_loss"]])]
+    looks = zip(history["steps"], history["values"], strict=True)
+    if seen := [(step, found["loss"]) for step, found in looks if "loss" in found]:
+        steps, losses = map(list, zip(*seen, strict=True))
+        made.append(Line(f"{arm}, validation", steps, losses))
+    return made
 
 
 ENTRY = Reproduction(

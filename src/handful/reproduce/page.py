@@ -23,7 +23,7 @@ def write_pages(finished: Finished, folder: Path, docs: Path | None = None) -> P
     for (protocol, key), result in finished.results.items():
         reports[f"{protocol}: {key}"] = write_report(result, folder / "reports" / f"{protocol}-{key}.html")
     for key, result in finished.extra.items():
-        reports[f"steps: {key}"] = write_report(result, folder / "reports" / f"{key}.html")
+        reports[key] = write_report(result, folder / "reports" / f"{key}.html")
     for table in (table for section in sections for table in section.tables):
         write_csv(table, folder / "tables" / f"{table.name}.csv")
     text = markdown(finished, sections)
@@ -49,17 +49,18 @@ def docs_name(finished: Finished) -> str:
 
 def sections_of(finished: Finished) -> tuple[Section, ...]:
     """Return the table of numbers and what else the study shows."""
-    text = []
-    if finished.scale.note:
-        text.append(f"Every row of ours here is {finished.scale.note}.")
+    text, table = [], main_table(finished)
+    scales = {row[table.columns.index("scale")] for row in table.rows} - {""}
+    if len(scales) == 1:
+        text.append(f"Every row of ours here is {scales.pop()}.")
     for (protocol, key), result in finished.results.items():
         if protocol == "published" and result.inflated:
             text.append(f"As published ({key}): {result.inflated}.")
-    text += [f"Stand-in: {one}." for one in finished.entry.stands_in]
+    text += [f"Stand-in: {one}." for one in finished.stands_in]
     text += [f"{arm}: {why}" for arm, why in finished.missing.items() if why != UNASKED]
     if unasked := [arm for arm, why in finished.missing.items() if why == UNASKED]:
         text.append(f"Not asked for: {'; '.join(unasked)}.")
-    numbers = Section("Numbers", tuple(text), (main_table(finished),))
+    numbers = Section("Numbers", tuple(text), (table,))
     return (numbers, *finished.entry.sections(finished))
 
 

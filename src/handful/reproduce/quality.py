@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,6 +13,7 @@ from handful.errors import DataError, WeightsError
 from handful.measure.extractors import extractor_of
 from handful.measure.frechet import frechet_distance
 from handful.measure.inception_score import inception_score_per_class
+from handful.measure.metrics import METRICS
 from handful.measure.ssim import ssim_pairs
 from handful.report.pictures import Sheet
 from handful.reproduce.sheets import picture_sheet
@@ -18,8 +22,30 @@ from handful.study.result import Result
 from handful.study.stored import get_images
 
 SHOWN = 6
-FID_LAYER = "inception/64"  # the only layer with fewer dimensions than these sets have pictures
-Quality = tuple[float | str | None, float | str | None, float | None, float | None]
+FID_LAYER = extractor_of("inception/64")  # the layer that the published distances are most likely of
+Number = float | str | None
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What the generated pictures of one class are like.
+
+    Args:
+        label: name of the class.
+        real, made: numbers of training pictures and of synthetic ones.
+        inception: Inception score, or why there is none.
+        fid: Frechet distance over `FID_LAYER`, or why there is none.
+        ssim: mean over all pairs of a synthetic and a training picture; None where these are smaller than its window.
+        kernel: kernel distance of the study's own measures; None where it has none.
+    """
+
+    label: str
+    real: int
+    made: int
+    inception: Number
+    fid: Number
+    ssim: float | None
+    kernel: float | None
 
 
 def sets_of(result: Result, arm: str) -> tuple[LabeledImages, LabeledImages] | None:
@@ -34,11 +60,11 @@ def sets_of(result: Result, arm: str) -> tuple[LabeledImages, LabeledImages] | N
     return real, result.synthetic(arm, repeat)
 
 
-def quality_rows(result: Result, arm: str, device: str) -> list[tuple[str, Quality]]:
-    """Return (class, (IS, FID, mean SSIM over all pairs, kernel distance)) of every class.
+def quality_rows(result: Result, arm: str, device: str) -> list[Quality]:
+    """Return a row per class that has pictures of both kinds, of the arm's first repeat.
 
-    The Inception score and the FID need Inception's weights and read what to put where without them; the kernel
-    distance is that of the study's own measures.
+    The Inception score and the FID need Inception's weights and read what to put where without them; a FID of fewer
+    pictures than its features have dimensions reads how many it needs.
     """
     sets = sets_of(result, arm)
     if sets is None:
@@ -50,14 +76,15 @@ def quality_rows(result: Result, arm: str, device: str) -> list[tuple[str, Quali
         if row["measure"] == "kernel" and row["moment"] == "after"
     }
     scores, fids = _by_inception(real, made, device)
-    rows: list[tuple[str, Quality]] = []
+    rows = []
     for label, name in enumerate(result.class_names):
         mine, theirs = made.of_class(label), real.of_class(label)
         if not len(mine) or not len(theirs):
             continue
         similar = _similar(mine.pixels, theirs.pixels)
         measured = None if similar is None else float(similar.mean())
-        rows.append((name, (_of(scores, label), _of(fids, label), measured, kernel.get(name))))
+        numbers = (_of(scores, label), _of(fids, label), measured, kernel.get(name))
+        rows.append(Quality(name, len(theirs), len(mine), *numbers))
     return rows
 
 
@@ -68,29 +95,27 @@ def _similar(mine: NDArray[np.uint8], theirs: NDArray[np.uint8]) -> NDArray[np.f
         return None
 
 
-def _of(found: dict[int, float] | str, label: int) -> float | str | None:
+def _of(found: Mapping[int, float | str] | str, label: int) -> Number:
     return found if isinstance(found, str) else found.get(label)
 
 
 def _by_inception(
     real: LabeledImages, made: LabeledImages, device: str
-) -> tuple[dict[int, float] | str, dict[int, float] | str]:
+) -> tuple[dict[int, float] | str, dict[int, float | str] | str]:
     """Inception scores and FIDs (64 features) by class; why there are none, where the weights are absent."""
     try:
-        extractor, logits = extractor_of(FID_LAYER), extractor_of("inception/logits_unbiased")
-        features = [extractor.features(np.asarray(part.pixels), device) for part in (real, made)]
+        logits = extractor_of("inception/logits_unbiased")
+        features = [FID_LAYER.features(np.asarray(part.pixels), device) for part in (real, made)]
         raised = logits.features(np.asarray(made.pixels), device).astype(np.float64)
     except WeightsError as error:
         return (f"not run: {what_to_put_where(error.faults[0])}",) * 2
     raised = np.exp(raised - raised.max(axis=1, keepdims=True))
     scores = inception_score_per_class(synthetic=raised / raised.sum(axis=1, keepdims=True), labels=made.labels)
-    fids = {}
+    fids: dict[int, float | str] = {}
     for label in range(real.num_classes):
         one, other = features[0][real.labels == label], features[1][made.labels == label]
-        try:
-            fids[label] = frechet_distance(real=one, synthetic=other)
-        except DataError:
-            continue
+        few = METRICS["frechet"].fault(one.shape[1], real=len(one), synthetic=len(other))
+        fids[label] = few or frechet_distance(real=one, synthetic=other)
     return scores, fids
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from handful.compare import compare, simultaneous_level
 from handful.reproduce.entry import Table
 from handful.reproduce.rows import read, table_of
+from handful.study.protocol import QUICK_REPEATS
 from handful.study.result import Result
 
 
@@ -20,9 +21,9 @@ def response_table(result: Result, name: str, family: str, points: Sequence[tupl
     gain is not worth making. The intervals of one family hold together.
 
     Args:
-        points: (pictures added to every class, arm), in rising order; an arm of 0 pictures is the reference.
+        points: (pictures added to every class, arm), in rising order, from 0 on.
     """
-    arms = [(num, result.protocol.reference if num == 0 else arm) for num, arm in points]
+    arms = list(points)
     score, margin = result.protocol.score, result.protocol.margin
     level = simultaneous_level(max(1, len(arms) - 1))
     rows: list[tuple[object, ...]] = []
@@ -46,9 +47,11 @@ def response_table(result: Result, name: str, family: str, points: Sequence[tupl
     table = table_of(name, f"{family}: what each further step gains", columns, rows)
     if stop is None or not rows:
         return f"{family}: not enough repeats to say where to stop.", table
-    few = (
-        "" if len(result.predictions(arms[0][1])) >= 5 else " Too few repeats for a verdict; the rule is shown at work."
-    )
+    few = ""
+    if result.protocol.all_flaws:
+        few = f" No verdict: {result.inflated}."
+    elif len(result.predictions(arms[0][1])) < QUICK_REPEATS:
+        few = " Too few repeats for a verdict; the rule is shown at work."
     if stop == 0:
         return f"{family}: no step is shown to gain; stop at 0, the original pictures.{few}", table
     last = " (the largest number tried: it may go on)" if stop == arms[-1][0] else ""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from handful.compare import compare, judge
 from handful.reproduce.entry import Finished, Row, Table
+from handful.reproduce.weights import UNASKED
 from handful.scores import SCORES
 from handful.study.protocol import QUICK_REPEATS
 from handful.study.result import Result
@@ -16,7 +17,7 @@ COLUMNS = (
     "published",
     "ours as published",
     "inflated because",
-    "ours honest",
+    "ours honest, on test",
     "95 %",
     "verdict",
     "scale",
@@ -33,16 +34,18 @@ def main_table(finished: Finished) -> Table:
 
 def _cells(row: Row, finished: Finished) -> tuple[str, ...]:
     head = (row.what, f"{row.number.replace('_', ' ')} on {row.on}", shown(row.published, row.number))
-    tail = (finished.scale.note or "paper", "; ".join(finished.entry.stands_in))
-    if row.arm in finished.missing:
-        return (*head, finished.missing[row.arm], ABSENT, ABSENT, ABSENT, ABSENT, *tail)
-    if not any(row.arm in result.arms for (_, key), result in finished.results.items() if key == row.study):
-        return (*head, "not run: left out at this scale", ABSENT, ABSENT, ABSENT, ABSENT, *tail)
+    scale, stand_ins = finished.scale.note or "paper", "; ".join(finished.stands_in)
+    ran = [result for (_, key), result in finished.results.items() if key == row.study and row.arm in result.arms]
+    if not ran:
+        left_out = UNASKED if UNASKED in finished.missing.values() else "not run: left out at this scale"
+        why = finished.missing.get(row.arm, left_out)
+        return (*head, why, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, stand_ins)
     published = finished.results.get(("published", row.study))
     honest = finished.results.get(("honest", row.study))
     as_published = None if published is None else read(published, row.arm, row.number, row.on)
     inflated = f"as published: {published.inflated}" if published is not None and published.inflated else ABSENT
     value, interval, verdict = None, None, ABSENT
+    repeats = max(len(values(result, row.arm, row.number, "test")) for result in ran)
     if honest is not None and row.arm in honest.arms:
         value = read(honest, row.arm, row.number, "test")
         interval = (honest.scores(row.arm).get(row.number) or {}).get("interval")
@@ -55,7 +58,8 @@ def _cells(row: Row, finished: Finished) -> tuple[str, ...]:
         shown(value, row.number),
         between(interval),
         verdict,
-        *tail,
+        f"{scale}; {repeats} repeat{'' if repeats == 1 else 's'}",
+        stand_ins,
     )
 
 
@@ -72,9 +76,15 @@ def verdict_of(result: Result, arm: str) -> str:
 
 
 def pair_words(result: Result, arm: str, other: str) -> str:
-    """Return the paired difference of two arms in words, with its interval; empty where there is none."""
+    """Return the paired difference of two arms in words, with its interval; empty where there is none.
+
+    Against the reference it is that of the table, whose intervals hold together; of any two others it is this one
+    comparison alone, at 95 %.
+    """
     if arm not in result.arms or other not in result.arms or "split-per-arm" in result.protocol.flaws:
         return ""
+    if other == result.protocol.reference and arm in result.versus:
+        return f"{verdict_of(result, arm)}, the interval simultaneous over all arms."
     repeats = sorted(set(result.predictions(arm)) & set(result.predictions(other)))
     if len(repeats) < 2:
         return ""
@@ -82,7 +92,7 @@ def pair_words(result: Result, arm: str, other: str) -> str:
     score, num = result.protocol.score, len(result.class_names)
     made = compare(mine, theirs, labels, score=score, num_classes=num)
     low, high = made.interval
-    told = f"{100 * made.value:+.1f} points of {SCORES[score].words}, {100 * low:+.1f} to {100 * high:+.1f}"
+    told = f"{100 * made.value:+.1f} points of {SCORES[score].words}, {100 * low:+.1f} to {100 * high:+.1f} (95 %)"
     if result.protocol.all_flaws:
         return f"{told}; no verdict, {result.inflated}."
     if len(repeats) < QUICK_REPEATS:

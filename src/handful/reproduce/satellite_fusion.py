@@ -10,6 +10,7 @@ from handful.nn.backbones import Backbone
 from handful.nn.fusion import Fusion
 from handful.nn.network import NetworkRecipe
 from handful.reproduce.curves import curves_and_confusion
+from handful.reproduce.drawn import networks_section
 from handful.reproduce.eda import eda_section
 from handful.reproduce.entry import Finished, Inputs, Reproduction, Row, Section, Studies
 from handful.reproduce.inputs import LAND_USE
@@ -99,7 +100,8 @@ def studies(scale: Scale, protocol: ProtocolName, inputs: Inputs) -> Studies:
 def sections(finished: Finished) -> tuple[Section, ...]:
     made = [_supports(), _by_class(finished)]
     if (result := finished.result("networks")) is not None:
-        made += [eda_section(result), curves_and_confusion(result, [*PUBLISHED, *OURS])]
+        shown = [*PUBLISHED, *OURS]
+        made += [eda_section(result), networks_section(result, shown), curves_and_confusion(result, shown)]
     return tuple(made)
 
 

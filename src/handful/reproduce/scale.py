@@ -52,9 +52,8 @@ class Scale:
         return published if protocol == "published" else max(5, published)
 
     def repeated(self, times: int) -> Scale:
-        """Return this scale with so many repeats of every arm, which its rows say."""
-        told = f"{times} repeat{'s' if times > 1 else ''} of each"
-        return replace(self, repeats=times, note=f"{self.note or self.name}; {told}")
+        """Return this scale with so many repeats of every arm."""
+        return replace(self, repeats=times)
 
     def view(self, size: int, least: int = 1, **fields: Any) -> View:
         """Return a view of the published size, or of this scale's if that is smaller but not under `least`."""

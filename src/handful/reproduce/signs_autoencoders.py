@@ -9,22 +9,23 @@ import numpy as np
 
 from handful.generate.autoencoder import Autoencoder
 from handful.generate.gan import GAN
-from handful.generate.grid import autoencoder_grid
+from handful.generate.grid import grid_recipes
 from handful.generate.neural import NeuralRecipe
 from handful.generate.select_last import LastDrawn
 from handful.generate.select_ssim import BestSSIM
+from handful.generate.table import load_generator
 from handful.generate.vae import VAE
-from handful.nn.train import How
 from handful.report.pictures import gallery_of
 from handful.reproduce import signs
 from handful.reproduce.entry import Finished, Inputs, Reproduction, Row, Section, Studies
 from handful.reproduce.figures import bars, by_class
 from handful.reproduce.inputs import SIGNS
-from handful.reproduce.quality import quality_rows
-from handful.reproduce.rows import read, table_of
+from handful.reproduce.quality import FID_LAYER, quality_rows
+from handful.reproduce.rows import keys_of, read, table_of
 from handful.reproduce.scale import ProtocolName, Scale
 from handful.study.arms import Arm
 from handful.study.protocol import Protocol
+from handful.study.result import Result
 from handful.study.stored import get_images
 from handful.study.study import Study
 
@@ -52,7 +53,7 @@ def studies(scale: Scale, protocol: ProtocolName, inputs: Inputs) -> Studies:
         selection = {"selection": SELECTED[name]} if name in SELECTED else {}
         arms.append(Arm(name, generator=scale.generator(recipe()), fill_to=filled, **selection))
     drawn: dict[str, Any] = {"repeats": scale.repeats_for(protocol, 5), "val_fraction": 0.1, "score": "accuracy"}
-    if protocol == "published":  # 80 / 10 / 10 of the training files, the test folder put in with them
+    if protocol == "published":  # 80 / 10 / 10 of the training files, copies included
         source = f"{signs.published(inputs)}/train"
         rules = Protocol(**drawn, test_fraction=0.1, copies="keep", flaws=("synthetic-in-val",))
     else:
@@ -95,73 +96,98 @@ def _quality(finished: Finished) -> Section:
     """FID and SSIM of every class, per approach."""
     result = finished.result("signs")
     assert result is not None
-    rows = []
-    for arm in APPROACHES:
-        if arm in result.arms:
-            rows += [(arm, label, *ours[1:]) for label, ours in quality_rows(result, arm, finished.device)]
-    columns = ("approach", "class", "FID (Inception, 64 features)", "SSIM, mean over all pairs", "kernel distance")
-    figures = []
-    for what, place in (("SSIM", 3), ("FID", 2), ("kernel distance", 4)):
-        series = {
-            arm: [
-                value if isinstance(value, float) else None for value in (row[place] for row in rows if row[0] == arm)
-            ]
-            for arm in APPROACHES
-        }
-        series = {
-            arm: one
-            for arm, one in series.items()
-            if len(one) == len(result.class_names) and any(v is not None for v in one)
-        }
+    made = {arm: quality_rows(result, arm, finished.device) for arm in APPROACHES if arm in result.arms}
+    rows = [
+        (arm, one.label, one.real, one.made, one.fid, one.ssim, one.kernel)
+        for arm, found in made.items()
+        for one in found
+    ]
+    columns = (
+        "approach",
+        "class",
+        "real",
+        "synthetic",
+        f"FID ({FID_LAYER.label})",
+        "SSIM, mean over all pairs",
+        "kernel distance",
+    )
+    classes, figures = list(result.class_names), []
+    for what, field in (("SSIM", "ssim"), ("FID", "fid"), ("kernel distance", "kernel")):
+        series = {}
+        for arm, found in made.items():
+            values = {one.label: getattr(one, field) for one in found}
+            numbers = [value if isinstance(value := values.get(name), float) else None for name in classes]
+            if any(number is not None for number in numbers):
+                series[arm] = numbers
         if series:
-            alt = f"{what} of every class, per approach."
-            figures.append(
-                by_class(f"s0-{what.replace(' ', '-').lower()}", what, alt, list(result.class_names), series)
-            )
+            alt = f"{what} of every class, per approach; no bar where an approach made no picture of it."
+            figures.append(by_class(f"s0-{what.replace(' ', '-').lower()}", what, alt, classes, series))
     table = table_of("quality", "FID and SSIM by class against the training pictures", columns, rows)
     return Section("FID and SSIM", (), (table,), tuple(figures))
 
 
-def _grid(finished: Finished) -> Section:
-    """The search for the autoencoder: plain and denoising, depths, losses and optimizers, chosen on validation."""
-    result = finished.result("signs")
-    assert result is not None
-    images = get_images(result.store, result.page["jobs"][-1]["inputs"]["images"])
-    split = result.store.arrays(result.page["splits"][0]["key"])
-    train, val = images.take(split["train"]), images.take(split["val"])
-    start = finished.scale.generator(Autoencoder.preset("s0"))
+def extra(scale: Scale, inputs: Inputs) -> Studies:
+    """Return the search for an autoencoder: plain and denoising, depths, losses and optimizers, on one split."""
+    start = scale.generator(Autoencoder.preset("s0"))
     assert isinstance(start, Autoencoder)
-    start = start.changed(depth=None, view=None, training=start.training.changed(keep="last"))
-    grid = autoencoder_grid(
-        train,
-        val,
-        seed=0,
-        start=start,
-        depths=(2, 4),
-        folder=finished.inputs.folder / "grid",
-        how=How(device=finished.device),
+    training = start.training.changed(keep="last", lr=1e-3)  # of Adam; SGD has a rate of its own
+    recipes = grid_recipes(start.changed(depth=None, view=None, training=training), depths=(2, 4))
+    if scale.name == "tiny":
+        recipes = recipes[:2]
+    arms = [Arm(" ".join(_form(recipe)), generator=recipe, judged_by="reconstruction") for recipe in recipes]
+    rules = Protocol(repeats=1, val_fraction=0.1, groups="near-copies", reference=arms[0].name)
+    shown = signs.classifier(scale, 64)
+    return {"grid": Study(inputs.found, arms=arms, protocol=rules, classifier=shown, measures="none")}
+
+
+def _form(recipe: Autoencoder) -> tuple[str, str, str, str]:
+    noise = "denoising" if recipe.denoising else "plain"
+    return noise, str(recipe.form["depth"]), recipe.reconstruction.upper(), recipe.training.optimizer
+
+
+def _grid(finished: Finished) -> Section:
+    """The autoencoders of the search, by one and the same error of the rebuilt validation pictures."""
+    title = "The search for an autoencoder"
+    result = finished.extra.get("grid")
+    if result is None:
+        return Section(title, ("Not run: not asked for.",))
+    found: list[tuple[float, float, tuple[str, ...], float | None]] = []
+    for arm in result.study.arms:
+        for key in keys_of(result, arm.name, "generator").values():
+            loss, error = _on_validation(result, key)
+            assert isinstance(arm.generator, Autoencoder)
+            found.append((error, loss, _form(arm.generator), read(result, arm.name, "reconstruction_mse", "test")))
+    lowest = {"by loss": min(loss for _, loss, *_ in found), "by MSE": min(error for error, *_ in found)}
+    rows = []
+    for error, loss, form, on_test in sorted(found):
+        chosen = [rule for rule, value in zip(lowest, (loss, error), strict=True) if value == lowest[rule]]
+        shown = (f"{value:.5f}" for value in (loss, error))
+        rows.append((*form, *shown, "" if on_test is None else f"{on_test:.5f}", ", ".join(chosen)))
+    columns = (
+        "autoencoder",
+        "halvings",
+        "loss",
+        "optimizer",
+        "validation loss",
+        "validation MSE",
+        "MSE on the outside test part",
+        "chosen",
     )
-    rows = [
-        (
-            "denoising" if row.recipe.denoising else "plain",
-            row.recipe.form["depth"],
-            row.recipe.reconstruction.upper(),
-            row.recipe.training.optimizer,
-            "failed" if row.failed else f"{row.val_loss:.5f}",
-            "" if row.failed else f"{row.val_mse:.5f}",
-            "chosen" if row.recipe == grid.best else "",
-        )
-        for row in sorted(grid.rows, key=lambda row: row.val_mse if not row.failed else np.inf)
-    ]
-    columns = ("autoencoder", "halvings", "loss", "optimizer", "validation loss", "validation MSE", "by MSE")
     words = (
         "S0 chose by the lowest validation loss, and found a denoising one with more layers, MSE and SGD. Losses in "
-        "different units cannot be compared (|e| < 1 makes e squared the smaller); the rows stand by one and the same"
-        " error."
+        "different units cannot be compared (|e| < 1 makes e squared the smaller); the rows stand by one and the same "
+        "error. One training of each: neighbours in this table cannot be told apart."
     )
-    return Section(
-        "The search for an autoencoder", (words,), (table_of("grid", "Every autoencoder of the grid", columns, rows),)
-    )
+    return Section(title, (words,), (table_of("grid", "Every autoencoder of the grid", columns, rows),))
+
+
+def _on_validation(result: Result, key: str) -> tuple[float, float]:
+    """A generator's own loss at its last look, a mean over its networks, and its error on clean validation pictures."""
+    generator, inputs = load_generator(result.store.folder(key)), result.store.record(key)["inputs"]
+    val = get_images(result.store, inputs["images"]).take(result.store.arrays(inputs["split"])["val"])
+    difference = (generator.rebuild(val).astype(np.float64) - val.pixels) / 255
+    losses = [history["values"][-1]["loss"] for history in generator.history.values() if history["values"][-1]]
+    return float(np.mean(losses)), float((difference**2).mean())
 
 
 ENTRY = Reproduction(
@@ -190,6 +216,7 @@ ENTRY = Reproduction(
     ),
     rows=ROWS,
     studies=studies,
+    extra=extra,
     sections=sections,
     stand_ins=(signs.STAND_IN,),
 )

@@ -16,7 +16,7 @@ from handful.reproduce import signs, staircase
 from handful.reproduce.entry import Finished, Inputs, Reproduction, Row, Section, Studies
 from handful.reproduce.figures import Line, by_class, lines
 from handful.reproduce.inputs import SIGNS
-from handful.reproduce.quality import best_and_worst, quality_rows
+from handful.reproduce.quality import FID_LAYER, best_and_worst, quality_rows
 from handful.reproduce.response import response_table
 from handful.reproduce.rows import read, table_of
 from handful.reproduce.scale import ProtocolName, Scale
@@ -141,7 +141,7 @@ def sections(finished: Finished) -> tuple[Section, ...]:
         )
     ]
     if drawn:
-        alt = "Our honest balanced accuracy against the number of added pictures, with intervals."
+        alt = "Our balanced accuracy against the number of added pictures, with intervals."
         figures.insert(0, lines("response", "pictures added to every class", "balanced accuracy on test", alt, drawn))
     made.append(Section("How many pictures are enough?", words, tuple(table for _, table in answers), tuple(figures)))
     made.append(_quality(finished))
@@ -160,10 +160,11 @@ def _quality(finished: Finished) -> Section:
         arm = f"{kind} 100"
         if arm not in result.arms:
             continue
-        for label, ours in quality_rows(result, arm, finished.device):
-            place = signs.CLASSES.index(label) if label in signs.CLASSES else None
+        for one in quality_rows(result, arm, finished.device):
+            place = signs.CLASSES.index(one.label) if one.label in signs.CLASSES else None
             published = [None if place is None else QUALITY[kind][what][place] for what in ("IS", "FID", "SSIM")]
-            rows.append((name, label, *published, *ours))
+            ours = (one.real, one.made, one.inception, one.fid, one.ssim, one.kernel)
+            rows.append((name, one.label, *published, *ours))
         sheets += best_and_worst(result, arm, name)
     order = [place for place, _ in enumerate(signs.CLASSES)]
     for what in ("FID", "SSIM", "IS"):
@@ -176,8 +177,10 @@ def _quality(finished: Finished) -> Section:
         "IS, published",
         "FID, published",
         "SSIM, published",
+        "real, ours",
+        "synthetic, ours",
         "IS, ours",
-        "FID, ours",
+        f"FID, ours ({FID_LAYER.label})",
         "SSIM, ours",
         "kernel distance, ours",
     )
@@ -187,7 +190,7 @@ def _quality(finished: Finished) -> Section:
 
 def _ranks(finished: Finished) -> Section:
     """T5: published mean FID beside published usefulness, and ours."""
-    result = finished.result("signs")
+    result = finished.results.get(("honest", "signs"))
     rows = []
     for kind, name in FAMILIES.items():
         fid = float(np.mean(QUALITY[kind]["FID"]))

@@ -98,7 +98,7 @@ def section(finished: Finished) -> Section:
         return Section("The staircase", ("Not run: its arm was not asked for.",))
     table = table_of(
         "staircase",
-        "The same classifier and the same synthetic pictures, scored five ways",
+        "The same recipes of classifier and synthetic pictures, trained anew under each protocol",
         (
             "what is scored",
             "balanced accuracy",
@@ -120,5 +120,5 @@ def section(finished: Finished) -> Section:
     if len(drawn) == len(STEPS):
         first, *_, last = drawn.values()
         lost = 100 * (first - last)
-        words = f"From {first:.3f} to {last:.3f}: {lost:.0f} points of the published score were its protocol."
+        words = f"From {first:.3f} to {last:.3f}: {lost:.0f} points of the published score go with its protocol."
     return Section("The staircase", (words,) if words else (), (table,), (figure,) if drawn else ())

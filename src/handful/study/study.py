@@ -172,7 +172,7 @@ class ResolvedStudy(Recipe):
         if isinstance(arm.pretrain, GeneratorRecipe):
             return arm.pretrain.changed(view=recipe.view)
         own = (arm.classifier or self.classifier).dropout  # type: ignore[attr-defined]  # the arm's is for later
-        dropout = own if arm.pretrain.dropout is None else arm.pretrain.dropout  # type: ignore[attr-defined]
+        dropout = own if arm.pretrain.dropout is None else arm.pretrain.dropout
         return arm.pretrain.changed(view=recipe.view, network=recipe.network, dropout=dropout)  # type: ignore[attr-defined]
 
     def gate_of(self, arm: Arm) -> Selection:

@@ -52,12 +52,21 @@ def summary_of(
     if classes is not None and known is not None and classes != known:
         raise ConfigError(f"--classes {classes}: {what} has {known}")
     view = recipe_from(View, {**recipe.view.to_json(), "size": size or recipe.view.size}, where="--image-size")
-    given = channels or view.channels or 3
+    found = looked_at(recipe.changed(view=view), classes or known or 10, channels)
+    return f"{what}, {arm}" if arm else what, found
+
+
+def looked_at(recipe: CNN, classes: int, channels: int | None = None) -> Summary:
+    """Return the summary of a recipe's network, built for so many classes without any weights.
+
+    Args:
+        channels: of the pictures; None: those of the recipe's view, else 3.
+    """
+    given, size = channels or recipe.view.channels or 3, recipe.view.size
     seen = recipe.network.takes(given)
     with rng.forked(0):
-        network = recipe.network.build(given, view.size, classes or known or 10, recipe.dropout)
-    frozen = network.stages if recipe.tuning.frozen else ()
-    return f"{what}, {arm}" if arm else what, summarize(network, seen, view.size, frozen)
+        network = recipe.network.build(given, size, classes, recipe.dropout)
+    return summarize(network, seen, size, network.stages if recipe.tuning.frozen else ())
 
 
 def _found(what: str, arm: str | None, trust_code: bool) -> tuple[CNN, int | None]:
