@@ -124,8 +124,14 @@ def autoencoder_grid(
         HandfulError: every row failed; says why the first one did. One that fails alone is in the table.
         StoreError: a file in the folder is not one of these rows.
     """
-    axes = {"denoising": denoising, "depths": depths, "losses": losses, "optimizers": optimizers}
-    recipes = grid_recipes(start or Autoencoder(), **axes, sgd_lr=sgd_lr)
+    recipes = grid_recipes(
+        start or Autoencoder(),
+        denoising=denoising,
+        depths=depths,
+        losses=losses,
+        optimizers=optimizers,
+        sgd_lr=sgd_lr,
+    )
     if len(val) == 0:
         raise ConfigError("the grid chooses on validation: give at least one validation picture")
     rows = []
