@@ -28,8 +28,8 @@ CONFIGURATIONS = {  # learning rate, dropout, weight decay, validation accuracy,
 }
 OBSERVED = {
     "base": "slight overfit, plateau at epoch 15",
-    "v2": "overfit",
-    "v3": "stable",
+    "v2": "overfit: training 0.944 and loss 0.1583, validation 0.750 and 1.0673",
+    "v3": "stable: training about 0.88, validation about 0.80 and loss 0.6",
     **{name: given[4] for name, given in CONFIGURATIONS.items()},
 }
 ROWS = (

@@ -41,7 +41,10 @@ ACCURACY = {"autoencoder": 0.9875, "vae": 1.0, "gan 1": None, "gan 2": None, "ga
 SELECTED = {"autoencoder": LastDrawn(), "vae": BestSSIM()}
 ROWS = (
     Row("original pictures", "signs", "baseline", None, "accuracy", "validation"),
-    *(Row(what, "signs", arm, ACCURACY[arm], "accuracy", "validation") for arm, (what, _) in APPROACHES.items()),
+    *(
+        Row(f"{what} (no part is named)", "signs", arm, ACCURACY[arm], "accuracy", "validation")
+        for arm, (what, _) in APPROACHES.items()
+    ),
 )
 
 
