@@ -79,6 +79,10 @@ def test_calibrated_predictions_are_those_at_the_temperatures(
         rows = list(csv.reader(file))[1:]
     scaled = at_temperature(classifier.predict(folder).probs, 2.5)
     np.testing.assert_allclose([[float(cell) for cell in row[2:]] for row in rows], scaled, atol=2e-6)
+    scores = {name: {"mean": 0.5, "interval": None, "values": [0.5]} for name in ("log_loss", "accuracy")}
+    about = {"score": "log_loss", "scores": scores}
+    assert [line.split(" on ")[0] for line in expected_scores(about)] == ["expected log loss", "expected accuracy"]
+    assert [line.split(" on ")[0] for line in expected_scores(about, calibrated=True)] == ["expected accuracy"]
     classifier.members[0].save(tmp_path / "single")
     with pytest.raises(StoreError, match="a single classifier has no temperature"):
         predict_files(tmp_path / "single", folder, tmp_path / "out.csv", calibrated=True, device="cpu")

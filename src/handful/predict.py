@@ -17,6 +17,7 @@ from handful.classify.predictions import Predictions
 from handful.classify.table import load_classifier
 from handful.errors import StoreError
 from handful.onnx_file import require_onnx, write_onnx
+from handful.scores import SCORES
 from handful.study.engines import pick_device
 from handful.study.result import Result
 from handful.study.store import Store
@@ -90,22 +91,25 @@ def predict_files(
         columns = wanted.columns
         rows, unasked = wanted.rows(made)
     _write(output, columns, rows)
-    expected = tuple(expected_scores(classifier.about)) if isinstance(classifier, Ensemble) else ()
+    expected: tuple[str, ...] = ()
+    if isinstance(classifier, Ensemble):
+        expected = tuple(expected_scores(classifier.about, calibrated=classifier.calibrated))
     return Predicted(len(rows), name, made.faults, unasked, expected)
 
 
-def expected_scores(about: dict[str, Any]) -> list[str]:
+def expected_scores(about: dict[str, Any], *, calibrated: bool = False) -> list[str]:
     """Return what to expect of the study's score, and of accuracy, on new pictures, in sentences.
 
     Args:
         about: of the `Ensemble` of an arm; nothing is said of one without scores.
+        calibrated: its probabilities are others than those that were scored: scores that look at them are left out.
 
     The interval is the study's: for new pictures like those of the test part and one new training run. The mean of all
     repeats, which predicts, has not been scored itself: no real picture is new to all of its members.
     """
     scores, said = about.get("scores") or {}, []
     for name in dict.fromkeys([about.get("score", "balanced_accuracy"), "accuracy"]):
-        if (score := scores.get(name)) is None:
+        if (score := scores.get(name)) is None or (calibrated and SCORES[name].of == "probabilities"):
             continue
         num, interval = len(score["values"]), score["interval"]
         by = "{:.3f} to {:.3f} (95 %)".format(*interval) if interval else "no interval from so few"

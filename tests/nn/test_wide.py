@@ -58,6 +58,15 @@ def test_dropout_stands_in_every_block_where_it_is_given():
     assert [one.p for one in build("fast", dropout=0.3).modules() if isinstance(one, nn.Dropout)] == [0.3]
 
 
+def test_weights_from_when_dropout_stood_among_the_layers_are_read():
+    network = build("wide", dropout=0.3)
+    older = {name.replace("rest.3.", "rest.4."): one + 1 for name, one in network.state_dict().items()}
+    assert set(older) != set(network.state_dict())
+    network.load_state_dict(older)
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, older[name.replace("rest.3.", "rest.4.")])
+
+
 def test_a_block_that_keeps_the_shape_passes_its_input_on():
     block = build("wide").stages[1][1]
     nn.init.zeros_(block.rest[-1].weight)

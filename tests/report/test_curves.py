@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from handful.report import figures
+from handful.report.collect import page_of
 from handful.report.curves import PANELS, _curve, panels_of
 from handful.study.result import Result
 
@@ -33,6 +35,18 @@ def test_panels_of_an_arm(result: Result, arm: str, num: int) -> None:
     panels = panels_of(result, arm)
     assert len(panels) == num
     assert all(curve.steps[-1] == 6 for panel in panels for curve in panel.curves)
+
+
+def test_every_curve_of_every_panel_is_drawn(result: Result) -> None:
+    """The digits' study has all four curves of the scores."""
+    page = page_of(result)
+    (arm, *_) = page.arms
+    drawn = figures.learning(page, arm)
+    names = [curve.name for panel in arm.panels for curve in panel.curves]
+    assert {"validation", "validation, balanced", "validation, AUC", "training batches"} <= set(names)
+    for panel in arm.panels:
+        if len(panel.curves) > 1:
+            assert all(f">{curve.name}<" in drawn for curve in panel.curves)
 
 
 def test_training_accuracy_is_shown_where_the_history_has_it() -> None:

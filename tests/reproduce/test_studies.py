@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from handful.reproduce import page
+from handful.reproduce import page, signs_autoencoders
 from handful.reproduce.entry import Finished, Inputs, Table
 from handful.reproduce.rows import COLUMNS, main_table
 from handful.reproduce.run import reproduce
@@ -79,6 +79,24 @@ def test_one_arm_of_a_study_makes_its_page(
     ran = [name for result in finished.results.values() for name in result.arms]
     assert ran == ([] if arm in finished.missing else [arm])
     assert (tmp_path / "index.html").exists()
+
+
+def test_the_search_for_an_autoencoder_alone_makes_its_page(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "write_report", lambda result, path: path)
+    entry, arms = STUDIES["signs-autoencoders"], ["plain 2 MSE adam", "plain 2 MSE sgd"]
+    kept = signs_autoencoders.keys_of
+    monkeypatch.setattr(  # as if that one had failed
+        signs_autoencoders, "keys_of", lambda result, arm, stage: {} if "sgd" in arm else kept(result, arm, stage)
+    )
+    reproduce(entry, tmp_path, SCALES["tiny"], ("honest",), only=arms, engine="serial", say=list)
+    with (tmp_path / "tables" / "grid.csv").open(encoding="utf-8") as file:
+        _, trained, failed = csv.reader(file)
+    assert trained[:4] == ["plain", "2", "MSE", "adam"]
+    assert float(trained[5]) > 0
+    assert trained[-1] == "by loss, by MSE"
+    assert failed == ["plain", "2", "MSE", "sgd", "failed", "", "", ""]
 
 
 def test_a_page_says_once_what_every_row_would_repeat() -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -47,6 +47,7 @@ class SimCLR(Recipe):
         training: budget, optimizer and schedule. It reads no validation, so it cannot keep the best weights.
     """
 
+    VERSION: ClassVar[int] = 2  # 1: the head of a body with weights was left at zero
     kind: Literal["simclr"] = "simclr"
     view: View | None = None
     network: AnyNetwork | None = None

@@ -2,8 +2,9 @@
 
 Weights are looked for, in this order, in the file that is given, in an installed package, in the folder
 `weights_dir()`, and on the network, from where they are kept in that folder. A file is untrusted: it is read as
-safetensors, or by torch with `weights_only=True`, so that code in it is refused and not run. Where a name ends in a
-digest, as torch's own files do (`resnet50-0676ba61.pth`), the content must have it.
+safetensors, or by torch with `weights_only=True`, so that code in it is refused and not run. Where the name of a
+published file ends in a digest, as torch's own do (`resnet50-0676ba61.pth`), the content of what is found in the folder
+or downloaded must have it; a file that is given is taken under any name.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field, field_validator
@@ -58,6 +58,12 @@ class Wide(NetworkRecipe):
         return Network(body, PooledHead(given, num_classes), stages)
 
 
+def _renamed(block: nn.Module, state: dict[str, Any], prefix: str, *others: Any) -> None:
+    """Weights saved when dropout stood among the layers, which moved the second convolution on by one."""
+    if (older := f"{prefix}rest.4.weight") in state:
+        state[f"{prefix}rest.3.weight"] = state.pop(older)
+
+
 class WideBlock(nn.Module):
     """x + conv(dropout(conv(a))) with a = ReLU(norm(x)); where the shape changes, a 1x1 convolution of a for x."""
 
@@ -73,6 +79,7 @@ class WideBlock(nn.Module):
             nn.Conv2d(width, width, 3, padding=1, bias=False),
         )
         self.dropout = nn.Dropout(dropout)  # apart, so that the weights have the same names at every rate
+        self.register_load_state_dict_pre_hook(_renamed)  # type: ignore[no-untyped-call]
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         active = self.first(images)

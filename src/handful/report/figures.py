@@ -91,13 +91,16 @@ def by_repeat(page: Page) -> str:
     return made.svg
 
 
+STROKES = ((ACCENT, "-"), (SYNTHETIC, "--"), (INK, "-."), (REAL, ":"))  # of the curves of a panel, in their order
+
+
 def learning(page: Page, arm: ArmPage) -> str:
     """An arm's panels (losses, scores, learning rate) against steps; the band spans the repeats."""
     alt = f"Learning curves of {arm.name}: {', '.join(panel.title for panel in arm.panels)} against steps."
     num = len(arm.panels)
     with drawing(f"curves-{arm.slug}", 2.6 * num, 2.25, alt) as made:
         for axes, panel in zip(made.figure.subplots(1, num, squeeze=False)[0], arm.panels, strict=True):
-            for curve, colour, line in zip(panel.curves, (ACCENT, SYNTHETIC, REAL), ("-", "--", ":"), strict=False):
+            for curve, (colour, line) in zip(panel.curves, STROKES[: len(panel.curves)], strict=True):
                 axes.fill_between(curve.steps, curve.low, curve.high, color=colour, alpha=0.2, linewidth=0)
                 axes.plot(curve.steps, curve.mean, line, color=colour, linewidth=1.6, label=curve.name)
                 if len(curve.steps) == 1:

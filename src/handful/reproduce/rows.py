@@ -45,7 +45,6 @@ def _cells(row: Row, finished: Finished) -> tuple[str, ...]:
     as_published = None if published is None else read(published, row.arm, row.number, row.on)
     inflated = f"as published: {published.inflated}" if published is not None and published.inflated else ABSENT
     value, interval, verdict = None, None, ABSENT
-    repeats = max(len(values(result, row.arm, row.number, "test")) for result in ran)
     if honest is not None and row.arm in honest.arms:
         value = read(honest, row.arm, row.number, "test")
         interval = (honest.scores(row.arm).get(row.number) or {}).get("interval")
@@ -58,9 +57,21 @@ def _cells(row: Row, finished: Finished) -> tuple[str, ...]:
         shown(value, row.number),
         between(interval),
         verdict,
-        f"{scale}; {repeats} repeat{'' if repeats == 1 else 's'}",
+        f"{scale}; {_repeats(row, published, honest)}",
         stand_ins,
     )
+
+
+def _repeats(row: Row, published: Result | None, honest: Result | None) -> str:
+    """How often an arm was repeated, under each protocol where that differs."""
+    found = {"as published": published, "honest": honest}
+    counts = {
+        name: len(values(result, row.arm, row.number, "test")) for name, result in found.items() if result is not None
+    }
+    if len(set(counts.values())) > 1:
+        return ", ".join(f"{count} {name}" for name, count in counts.items())
+    count = max(counts.values(), default=0)
+    return f"{count} repeat{'' if count == 1 else 's'}"
 
 
 def verdict_of(result: Result, arm: str) -> str:

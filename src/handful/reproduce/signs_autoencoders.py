@@ -70,7 +70,7 @@ def studies(scale: Scale, protocol: ProtocolName, inputs: Inputs) -> Studies:
 def sections(finished: Finished) -> tuple[Section, ...]:
     result = finished.result("signs")
     if result is None:
-        return ()
+        return (_grid(finished),)
     names = [result.protocol.reference, *(arm for arm in APPROACHES if arm in result.arms)]
     tables = {arm: result.per_class(arm) for arm in names}
     classes = list(result.class_names)
@@ -155,17 +155,26 @@ def _grid(finished: Finished) -> Section:
     if result is None:
         return Section(title, ("Not run: not asked for.",))
     found: list[tuple[float, float, tuple[str, ...], float | None]] = []
+    failed: list[tuple[str, ...]] = []
     for arm in result.study.arms:
-        for key in keys_of(result, arm.name, "generator").values():
+        assert isinstance(arm.generator, Autoencoder)
+        form = _form(arm.generator)
+        keys = keys_of(result, arm.name, "generator")
+        if not keys:
+            failed.append((*form, "failed", "", "", ""))
+        for key in keys.values():
             loss, error = _on_validation(result, key)
-            assert isinstance(arm.generator, Autoencoder)
-            found.append((error, loss, _form(arm.generator), read(result, arm.name, "reconstruction_mse", "test")))
-    lowest = {"by loss": min(loss for _, loss, *_ in found), "by MSE": min(error for error, *_ in found)}
+            found.append((error, loss, form, read(result, arm.name, "reconstruction_mse", "test")))
+    lowest = {
+        "by loss": min((loss for _, loss, *_ in found), default=None),
+        "by MSE": min((error for error, *_ in found), default=None),
+    }
     rows = []
-    for error, loss, form, on_test in sorted(found):
+    for error, loss, told, on_test in sorted(found, key=lambda one: one[:3]):
         chosen = [rule for rule, value in zip(lowest, (loss, error), strict=True) if value == lowest[rule]]
         shown = (f"{value:.5f}" for value in (loss, error))
-        rows.append((*form, *shown, "" if on_test is None else f"{on_test:.5f}", ", ".join(chosen)))
+        rows.append((*told, *shown, "" if on_test is None else f"{on_test:.5f}", ", ".join(chosen)))
+    rows += failed
     columns = (
         "autoencoder",
         "halvings",

@@ -89,9 +89,8 @@ def section(finished: Finished) -> Section:
         seen = values(result, arm, SCORE, step.on)
         interval = result.scores(arm)[SCORE]["interval"] if step.on == "test" else None
         span = between(interval) if interval else f"repeats {min(seen):.3f} to {max(seen):.3f}" if seen else ""
-        rows.append(
-            (step.what, value, span, step.removed, result.inflated or "nothing", finished.scale.note or "paper")
-        )
+        scale = f"{finished.scale.note or 'paper'}; {len(seen)} repeat{'' if len(seen) == 1 else 's'}"
+        rows.append((step.what, value, span, step.removed, result.inflated or "nothing", scale))
         if value is not None:
             drawn[step.what] = value
     if not rows:

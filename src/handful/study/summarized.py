@@ -97,21 +97,25 @@ def _found(what: str, arm: str | None, trust_code: bool) -> tuple[CNN, int | Non
 def _of_file(path: Path, arm: str | None) -> CNN:
     study = read_study(path)
     shared = study.classifier
-    if shared is not None and study.image_size:
-        shared = shared.changed(view=shared.view.changed(size=study.image_size))
     if arm is None:
-        return _network_recipe(shared or _recommended().plain)
+        return _network_recipe(_at(study.image_size, shared or _recommended().plain))
     arms = {one.name: one for one in study.arms or map(read_arm, DEFAULT_ARMS)}
     if arm not in arms:
         raise ConfigError(f"{path}: {unknown('arm', arm, arms)}")
-    return _of_arm(arms[arm], shared)
+    return _of_arm(arms[arm], shared, study.image_size)
 
 
-def _of_arm(arm: Arm, shared: ClassifierRecipe | None) -> CNN:
-    """The recipe of an arm, with the network that it inherits, if any."""
+def _at(size: int | None, recipe: ClassifierRecipe) -> ClassifierRecipe:
+    return recipe if size is None else recipe.changed(view=recipe.view.changed(size=size))
+
+
+def _of_arm(arm: Arm, shared: ClassifierRecipe | None, size: int | None = None) -> CNN:
+    """The recipe of an arm, with the network that it inherits, if any; `size` is that of its study's pictures."""
     advised = _recommended()
-    own = advised.classifier if arm.recommended else arm.classifier or shared or advised.plain
-    recipe = _network_recipe(own)
+    if arm.recommended:
+        recipe = _network_recipe(_at(size, advised.classifier))
+    else:
+        recipe = _network_recipe(arm.classifier or _at(size, shared or advised.plain))
     heir = None if arm.pretrain is None else network_of_heir(arm.pretrain, recipe)
     changes: dict[str, Any] = {} if heir is None else {"network": heir}
     return recipe.changed(**changes, **({} if arm.dropout is None else {"dropout": arm.dropout}))
