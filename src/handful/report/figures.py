@@ -111,7 +111,7 @@ def learning(page: Page, arm: ArmPage) -> str:
             axes.set_xlabel("optimizer steps")
             _shared(page, axes, panel)
             if len(panel.curves) > 1:
-                axes.legend(loc="lower right", bbox_to_anchor=(1.0, 0.08), handlelength=1.6, borderpad=0.2)
+                axes.legend(loc="best", handlelength=1.6, borderpad=0.2)
             quiet(axes)
             whole_steps(axes)
     return made.svg
