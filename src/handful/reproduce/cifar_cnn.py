@@ -117,7 +117,7 @@ ENTRY = Reproduction(
     what="CIFAR-10 looked at, base, V2, V3, four configurations",
     pictures=CIFAR,
     headline="base 58 %, V2 75 %, V3 80 %, best configuration 83 %",
-    minutes=4,
+    minutes=3,
     did=(
         "CIFAR-10: a grid of its pictures, its classes (5,000 and 1,000 each), channel means; a base network with "
         "filters 8-32-16, V2 with four convolutions, batch norm and dropout 0.4, V3 with five blocks, dropout rising "

@@ -123,7 +123,7 @@ def _quality(finished: Finished) -> Section:
             if any(number is not None for number in numbers):
                 series[arm] = numbers
         if series:
-            alt = f"{what} of every class, per approach; no bar where an approach made no picture of it."
+            alt = f"{what} of every class, per approach; no mark where an approach made no picture of it."
             figures.append(by_class(f"s0-{what.replace(' ', '-').lower()}", what, alt, classes, series))
     table = table_of("quality", "FID and SSIM by class against the training pictures", columns, rows)
     return Section("FID and SSIM", (), (table,), tuple(figures))
