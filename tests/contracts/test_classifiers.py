@@ -371,7 +371,7 @@ def test_the_history_says_what_happened(recipe, fitted):
     assert history["steps"] == [5, 10, 12]
     assert history["steps_done"] == STEPS
     assert history["pictures_seen"] == STEPS * 16
-    assert set(history["values"][0]) == {"loss", "accuracy", "balanced_accuracy"}
+    assert set(history["values"][0]) == {"loss", "accuracy", "balanced_accuracy", "auc"}
     json.dumps(history, allow_nan=False)
 
 

@@ -151,6 +151,14 @@ def test_reconstruction_is_scored_by_its_error(result: Result) -> None:
     score = result.scores("rebuilt")
     assert set(score) == {"reconstruction_mse"}
     assert score["reconstruction_mse"]["values"] == pytest.approx(values, abs=1e-12)
+    for key in keys:
+        record = result.store.record(key)
+        generator = handful.load_generator(result.store.folder(record["inputs"]["generator"]))
+        val = handful.LabeledImages.of_arrays(*digits()).take(result.store.arrays(record["inputs"]["split"])["val"])
+        errors = ((generator.rebuild(val) / 255.0 - val.pixels / 255.0) ** 2).mean(axis=(1, 2, 3))
+        np.testing.assert_allclose(result.store.arrays(key, "val")["mse"], errors, atol=1e-12)
+        (history,) = generator.history.values()
+        assert record["result"] == {"val_loss": history["values"][-1]["loss"]}
 
 
 def test_the_classifier_of_an_arm_answers_with_the_mean_of_its_repeats(result: Result) -> None:

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from handful.generate.autoencoder import Autoencoder
 from handful.generate.gan import GAN
 from handful.generate.grid import grid_recipes
 from handful.generate.neural import NeuralRecipe
 from handful.generate.select_last import LastDrawn
 from handful.generate.select_ssim import BestSSIM
-from handful.generate.table import load_generator
 from handful.generate.vae import VAE
 from handful.report.pictures import gallery_of
 from handful.reproduce import signs
@@ -25,8 +22,6 @@ from handful.reproduce.rows import keys_of, read, table_of
 from handful.reproduce.scale import ProtocolName, Scale
 from handful.study.arms import Arm
 from handful.study.protocol import Protocol
-from handful.study.result import Result
-from handful.study.stored import get_images
 from handful.study.study import Study
 
 FILLED = 80
@@ -159,11 +154,12 @@ def _grid(finished: Finished) -> Section:
     for arm in result.study.arms:
         assert isinstance(arm.generator, Autoencoder)
         form = _form(arm.generator)
-        keys = keys_of(result, arm.name, "generator")
+        keys = keys_of(result, arm.name, "reconstruction")
         if not keys:
             failed.append((*form, "failed", "", "", ""))
         for key in keys.values():
-            loss, error = _on_validation(result, key)
+            loss = result.store.record(key)["result"]["val_loss"]
+            error = float(result.store.arrays(key, "val")["mse"].mean())
             found.append((error, loss, form, read(result, arm.name, "reconstruction_mse", "test")))
     lowest = {
         "by loss": min((loss for _, loss, *_ in found), default=None),
@@ -191,15 +187,6 @@ def _grid(finished: Finished) -> Section:
         "error. One training of each: neighbours in this table cannot be told apart."
     )
     return Section(title, (words,), (table_of("grid", "Every autoencoder of the grid", columns, rows),))
-
-
-def _on_validation(result: Result, key: str) -> tuple[float, float]:
-    """A generator's own loss at its last look, a mean over its networks, and its error on clean validation pictures."""
-    generator, inputs = load_generator(result.store.folder(key)), result.store.record(key)["inputs"]
-    val = get_images(result.store, inputs["images"]).take(result.store.arrays(inputs["split"])["val"])
-    difference = (generator.rebuild(val).astype(np.float64) - val.pixels) / 255
-    losses = [history["values"][-1]["loss"] for history in generator.history.values() if history["values"][-1]]
-    return float(np.mean(losses)), float((difference**2).mean())
 
 
 ENTRY = Reproduction(

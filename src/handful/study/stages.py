@@ -42,6 +42,7 @@ from handful.data.balance import amounts, kept_of
 from handful.data.decode import resized
 from handful.data.images import LabeledImages, View, require_real, require_unseen
 from handful.data.split import Split
+from handful.generate.contract import Generator
 from handful.generate.draw import draw
 from handful.generate.select import GATES, SELECTORS
 from handful.generate.selection import Selection
@@ -320,18 +321,32 @@ def predict_test(spec: dict[str, Any], inputs: Inputs, store: Store, how: How, f
 
 
 def rebuild_test(spec: dict[str, Any], inputs: Inputs, store: Store, how: How, folder: Path) -> dict[str, Any]:
-    """Rebuild the test part, and take the mean squared error of each picture, pixels in [0, 1]."""
+    """Rebuild the test part, and take the mean squared error of each picture, pixels in [0, 1]; validation beside it.
+
+    The result has the generator's own loss at its last look at validation, a mean over its networks, as `val_loss`.
+    """
     generator = load_generator(store.folder(inputs["generator"]))
     split = Split(**store.arrays(inputs["split"]))
     test = get_images(store, inputs["images"]).take(split.test)
     require_real(test, "test")
     made = store.record(inputs["generator"])
+    seen, fitted = get_images(store, made["inputs"]["images"]), Split(**store.arrays(made["inputs"]["split"]))
     if not {"copies-across-parts", "test-as-val"} & set(made["spec"]["flaws"]):
-        seen, fitted = get_images(store, made["inputs"]["images"]), Split(**store.arrays(made["inputs"]["split"]))
         require_unseen(test, frozenset(seen.take(np.append(fitted.train, fitted.val)).origin.content.tolist()), "test")
-    difference = (generator.rebuild(test).astype(np.float64) - test.pixels) / 255
-    save_arrays(folder / "arrays.npz", rows=split.test, labels=test.labels, mse=(difference**2).mean(axis=(1, 2, 3)))
-    return {}
+    val = seen.take(fitted.val)
+    save_arrays(folder / "arrays.npz", rows=split.test, labels=test.labels, mse=_rebuilt_error(generator, test))
+    save_arrays(folder / "val.npz", labels=val.labels, mse=_rebuilt_error(generator, val))
+    looks = [history["values"][-1] for history in generator.history.values()]
+    losses = [look["loss"] for look in looks if "loss" in look]
+    return {"val_loss": float(np.mean(losses)) if losses else None}
+
+
+def _rebuilt_error(generator: Generator, images: LabeledImages) -> NDArray[np.float64]:
+    """float64 [N]: the mean squared error of each rebuilt picture, pixels in [0, 1]."""
+    if not len(images):
+        return np.empty(0)
+    difference = (generator.rebuild(images).astype(np.float64) - images.pixels) / 255
+    return np.asarray((difference**2).mean(axis=(1, 2, 3)))
 
 
 def explain_mistakes(spec: dict[str, Any], inputs: Inputs, store: Store, how: How, folder: Path) -> dict[str, Any]:
@@ -372,7 +387,7 @@ STAGES: dict[str, Stage] = {
     "encoder": Stage(fit_encoder),
     "classifier": Stage(fit_classifier),
     "predictions": Stage(predict_test),
-    "reconstruction": Stage(rebuild_test),
+    "reconstruction": Stage(rebuild_test, version=2),
     "measures": Stage(measure_synthetic),
     "explanations": Stage(explain_mistakes),
     "embedding": Stage(embed),
