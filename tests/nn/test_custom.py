@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import my_networks
 import numpy as np
 import pytest
 import torch
@@ -15,6 +14,7 @@ from PIL import Image
 from torch import nn
 from typer.testing import CliRunner
 
+import my_networks
 from handful import CNN, Training, View, rng
 from handful.classify.cnn import started
 from handful.classify.ensemble import Ensemble
