@@ -28,7 +28,7 @@ from handful.data.draws import Draws
 from handful.data.images import LabeledImages
 from handful.errors import ConfigError, DataError, StoreError
 from handful.nn.batches import Batch, Batches
-from handful.nn.custom import not_yet_run
+from handful.nn.custom import require_trust
 from handful.nn.inherited import Inherited
 from handful.nn.network import Network, Start, pooled
 from handful.nn.networks import AnyNetwork
@@ -277,11 +277,8 @@ class CNNClassifier(Classifier):
     @classmethod
     def load(cls, folder: Path, card: dict[str, Any], *, trust_code: bool = False) -> CNNClassifier:
         recipe = recipe_from(CNN, card["recipe"], str(folder))
-        if not trust_code and (code := not_yet_run(recipe.network)):
-            raise StoreError(
-                f"{folder}: its network is made by {' and '.join(code)}, code that is not handful's; where you trust "
-                "it, say so with --trust-code (from Python: trust_code=True)"
-            )
+        if not trust_code:
+            require_trust(recipe.network, folder)
         names, channels = tuple(card["class_names"]), int(card["channels"])
         tensors = load_file(folder / "classifier.safetensors")
         seen = frozenset(row.tobytes() for row in tensors.pop("seen").numpy())

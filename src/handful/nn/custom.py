@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import torch
 from pydantic import Field, JsonValue
 from torch import nn
 
-from handful.errors import ConfigError
+from handful.errors import ConfigError, StoreError
 from handful.nn.network import Network, NetworkRecipe, Start, with_dropout
 
 _ASKED: set[str] = set()  # factories that this process was asked for, and may therefore run again
@@ -101,6 +102,15 @@ def named_factory(function: Callable[..., Any]) -> str:
 def not_yet_run(recipe: NetworkRecipe) -> list[str]:
     """Return the functions of one's own code behind a recipe that this process has not been asked to run."""
     return [name for name in recipe.code if name not in _ASKED]
+
+
+def require_trust(recipe: NetworkRecipe, where: Path) -> None:
+    """Raise StoreError where a recipe read from a folder would run code that this process has not been asked to run."""
+    if code := not_yet_run(recipe):
+        raise StoreError(
+            f"{where}: its network is made by {' and '.join(code)}, code that is not handful's; where you trust it, "
+            "say so with --trust-code (from Python: trust_code=True)"
+        )
 
 
 def _found(factory: str) -> Callable[..., Any]:

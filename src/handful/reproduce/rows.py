@@ -70,7 +70,10 @@ def _repeats(row: Row, published: Result | None, honest: Result | None) -> str:
     }
     if len(set(counts.values())) > 1:
         return ", ".join(f"{count} {name}" for name, count in counts.items())
-    count = max(counts.values(), default=0)
+    return times(max(counts.values(), default=0))
+
+
+def times(count: int) -> str:
     return f"{count} repeat{'' if count == 1 else 's'}"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from handful.reproduce.entry import Finished, Section, Studies
 from handful.reproduce.figures import bars
-from handful.reproduce.rows import between, read, table_of, values
+from handful.reproduce.rows import between, read, table_of, times, values
 from handful.reproduce.scale import Scale
 from handful.study.arms import Arm
 from handful.study.protocol import Protocol
@@ -89,7 +89,7 @@ def section(finished: Finished) -> Section:
         seen = values(result, arm, SCORE, step.on)
         interval = result.scores(arm)[SCORE]["interval"] if step.on == "test" else None
         span = between(interval) if interval else f"repeats {min(seen):.3f} to {max(seen):.3f}" if seen else ""
-        scale = f"{finished.scale.note or 'paper'}; {len(seen)} repeat{'' if len(seen) == 1 else 's'}"
+        scale = f"{finished.scale.note or 'paper'}; {times(len(seen))}"
         rows.append((step.what, value, span, step.removed, result.inflated or "nothing", scale))
         if value is not None:
             drawn[step.what] = value

@@ -11,8 +11,8 @@ from handful.classify.contract import ClassifierRecipe
 from handful.classify.recommend import Facts, Recommendation, recommend
 from handful.config import recipe_from
 from handful.data.images import View
-from handful.errors import ConfigError, StoreError, unknown
-from handful.nn.custom import not_yet_run
+from handful.errors import ConfigError, unknown
+from handful.nn.custom import require_trust
 from handful.nn.networks import NETWORKS
 from handful.nn.summary import Summary, summarize
 from handful.study.advice import weights_at_hand
@@ -76,11 +76,8 @@ def _found(what: str, arm: str | None, trust_code: bool) -> tuple[CNN, int | Non
         result = Result.of(Store.existing(path))
         found = result.study.classifier_of(result.study.arm(arm or result.arms[0]))
         made = _network_recipe(found)
-        if not trust_code and (code := not_yet_run(made.network)):
-            raise StoreError(
-                f"{path}: its network is made by {' and '.join(code)}, code that is not handful's; where you trust it, "
-                "say so with --trust-code"
-            )
+        if not trust_code:
+            require_trust(made.network, path)
         return made, len(result.class_names)
     if path.suffix == ".toml":
         return _of_file(path, arm), None
