@@ -130,8 +130,11 @@ def test_t4_the_pages_of_the_studies_refuse_it_too(monkeypatch: pytest.MonkeyPat
     pixels = np.random.default_rng(0).integers(0, 256, (60, 1, 8, 8)).astype(np.uint8)
     labels = np.array([0] * 50 + [1] * 10)
     real = LabeledImages(pixels, labels, ("many", "few"), Origin.of_real(content_of(pixels)))
-    _, fids = quality._by_inception(real, real, "cpu")
+    scores, fids = quality._by_inception(real, real, "cpu")
+    assert isinstance(scores, dict)
     assert isinstance(fids, dict)
+    assert set(scores) == {0, 1, None}, "of each class and of the whole set"
+    assert isinstance(fids[None], float)
     assert isinstance(fids[0], float)
     assert "10 real" in str(fids[1])
     assert "need" in str(fids[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 from markupsafe import Markup
@@ -13,7 +14,8 @@ from handful.reproduce.rows import NUMBERS, main_table
 from handful.reproduce.scale import OFFERED
 from handful.reproduce.weights import UNASKED
 
-FOLDED = ("inflated because", "scale", "stand-in")
+STAND_IN = "stand-in"
+FOLDED = ("inflated because", "scale", STAND_IN)
 
 
 def write_pages(finished: Finished, folder: Path, docs: Path | None = None) -> Path:
@@ -61,7 +63,19 @@ def sections_of(finished: Finished) -> tuple[Section, ...]:
     if unasked := [arm for arm, why in finished.missing.items() if why == UNASKED]:
         text.append(f"Not asked for: {'; '.join(unasked)}.")
     numbers = Section("Numbers", tuple(text), (table,))
-    return (numbers, *finished.entry.sections(finished))
+    return (numbers, *(_named(section, finished.stands_in) for section in finished.entry.sections(finished)))
+
+
+def _named(section: Section, stands_in: tuple[str, ...]) -> Section:
+    """A section whose tables name what stands in for what, in a last column."""
+    if not stands_in:
+        return section
+    told = "; ".join(stands_in)
+    tables = [
+        replace(one, columns=(*one.columns, STAND_IN), rows=tuple((*row, told) for row in one.rows))
+        for one in section.tables
+    ]
+    return replace(section, tables=tuple(tables))
 
 
 def folded(table: Table) -> Table:

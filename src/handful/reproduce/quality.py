@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from handful.data.images import LabeledImages
 from handful.errors import DataError, WeightsError
 from handful.measure.extractors import extractor_of
 from handful.measure.frechet import frechet_distance
-from handful.measure.inception_score import inception_score_per_class
+from handful.measure.inception_score import inception_score, inception_score_per_class
 from handful.measure.metrics import METRICS
 from handful.measure.ssim import ssim_pairs
 from handful.report.pictures import Sheet
@@ -22,20 +23,22 @@ from handful.study.result import Result
 from handful.study.stored import get_images
 
 SHOWN = 6
+WHOLE = "all classes"
 FID_LAYER = extractor_of("inception/64")  # the layer that the published distances are most likely of
 Number = float | str | None
 
 
 @dataclass(frozen=True)
 class Quality:
-    """What the generated pictures of one class are like.
+    """What the generated pictures of one class, or of all, are like.
 
     Args:
-        label: name of the class.
+        label: name of the class, or `WHOLE`.
         real, made: numbers of training pictures and of synthetic ones.
         inception: Inception score, or why there is none.
         fid: Frechet distance over `FID_LAYER`, or why there is none.
-        ssim: mean over all pairs of a synthetic and a training picture; None where these are smaller than its window.
+        ssim: mean over all pairs of a synthetic and a training picture of the class; None for all classes, and where
+            these are smaller than its window.
         kernel: kernel distance of the study's own measures; None where it has none.
     """
 
@@ -61,7 +64,7 @@ def sets_of(result: Result, arm: str) -> tuple[LabeledImages, LabeledImages] | N
 
 
 def quality_rows(result: Result, arm: str, device: str) -> list[Quality]:
-    """Return a row per class that has pictures of both kinds, of the arm's first repeat.
+    """Return a row per class that has pictures of both kinds, then one of all classes, of the arm's first repeat.
 
     The Inception score and the FID need Inception's weights and read what to put where without them; a FID of fewer
     pictures than its features have dimensions reads how many it needs.
@@ -85,7 +88,8 @@ def quality_rows(result: Result, arm: str, device: str) -> list[Quality]:
         measured = None if similar is None else float(similar.mean())
         numbers = (_of(scores, label), _of(fids, label), measured, kernel.get(name))
         rows.append(Quality(name, len(theirs), len(mine), *numbers))
-    return rows
+    whole = (_of(scores, None), _of(fids, None), None, kernel.get(None))
+    return [*rows, Quality(WHOLE, len(real), len(made), *whole)]
 
 
 def _similar(mine: NDArray[np.uint8], theirs: NDArray[np.uint8]) -> NDArray[np.float64] | None:
@@ -95,14 +99,14 @@ def _similar(mine: NDArray[np.uint8], theirs: NDArray[np.uint8]) -> NDArray[np.f
         return None
 
 
-def _of(found: Mapping[int, float | str] | str, label: int) -> Number:
+def _of(found: Mapping[int | None, Any] | str, label: int | None) -> Number:
     return found if isinstance(found, str) else found.get(label)
 
 
 def _by_inception(
     real: LabeledImages, made: LabeledImages, device: str
-) -> tuple[dict[int, float] | str, dict[int, float | str] | str]:
-    """Inception scores and FIDs (64 features) by class; why there are none, where the weights are absent."""
+) -> tuple[dict[int | None, float] | str, dict[int | None, float | str] | str]:
+    """Inception scores and FIDs (64 features) by class and, under None, of all; why none, where weights are absent."""
     try:
         logits = extractor_of("inception/logits_unbiased")
         features = [FID_LAYER.features(np.asarray(part.pixels), device) for part in (real, made)]
@@ -110,10 +114,15 @@ def _by_inception(
     except WeightsError as error:
         return (f"not run: {what_to_put_where(error.faults[0])}",) * 2
     raised = np.exp(raised - raised.max(axis=1, keepdims=True))
-    scores = inception_score_per_class(synthetic=raised / raised.sum(axis=1, keepdims=True), labels=made.labels)
-    fids: dict[int, float | str] = {}
-    for label in range(real.num_classes):
-        one, other = features[0][real.labels == label], features[1][made.labels == label]
+    probs = raised / raised.sum(axis=1, keepdims=True)
+    scores: dict[int | None, float] = {None: inception_score(synthetic=probs)}
+    scores.update(inception_score_per_class(synthetic=probs, labels=made.labels).items())
+    fids: dict[int | None, float | str] = {}
+    for label in (*range(real.num_classes), None):
+        one, other = (
+            found if label is None else found[part.labels == label]
+            for found, part in zip(features, (real, made), strict=True)
+        )
         few = METRICS["frechet"].fault(one.shape[1], real=len(one), synthetic=len(other))
         fids[label] = few or frechet_distance(real=one, synthetic=other)
     return scores, fids
