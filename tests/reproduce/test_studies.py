@@ -35,6 +35,9 @@ def test_each_study_runs_at_a_tiny_scale(
     for given, row in zip(STUDIES[name].rows, by_column, strict=True):
         if row["ours as published"].startswith("not run: "):
             continue
+        few = len(finished.results["honest", given.study].class_names) <= 3
+        if given.number == "top3" and few:
+            continue
         assert row["ours as published"], row
         assert row["inflated because"].startswith("as published: inflated because "), row
         assert row["ours honest, on test"], row
@@ -55,6 +58,8 @@ def test_each_study_runs_at_a_tiny_scale(
         assert all(stand_in in row["stand-in"] for row in by_column)
         assert stand_in in text
         for path in (tmp_path / "tables").iterdir():
+            first = path.read_text(encoding="utf-8").splitlines()[1:2]
+            assert not path.name.startswith("response-") or first[0].startswith("0 to "), "from the original pictures"
             with path.open(encoding="utf-8") as file:
                 assert all(stand_in in row["stand-in"] for row in csv.DictReader(file)), path
 

@@ -15,7 +15,9 @@ def reproduce(
     name: Annotated[str | None, typer.Argument(help="A published study; without one, they are listed.")] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder to write [reproduce/NAME].")] = None,
     scale: Annotated[str, typer.Option(help="quick: minutes on two cores; paper: as published.")] = "quick",
-    protocol: Annotated[str, typer.Option(help="published (its flaws included), honest, or both.")] = "both",
+    protocol: Annotated[
+        str, typer.Option(help="published (its flaws included), honest, or both; staircase and grid run with each.")
+    ] = "both",
     arm: Annotated[list[str] | None, typer.Option(help="Run this arm alone; may be given again [all].")] = None,
     repeats: Annotated[int | None, typer.Option(min=1, help="Of each arm [those of the scale].")] = None,
     dry_run: Annotated[bool, typer.Option(help="List the full plan with time and disk; compute nothing.")] = False,

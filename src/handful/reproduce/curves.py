@@ -20,5 +20,5 @@ def curves_and_confusion(result: Result, arms: Sequence[str]) -> Section:
             drawn.append(figures.confusion(page, arm))
         if arm.panels or arm.confusion is not None:
             order.append(arm.name)
-    words = (f"In turn: {', '.join(order)}.",) if order else ()
-    return Section("Curves and confusion", words, figures=tuple(drawn))
+    legend = f"Drawn in turn: {', '.join(order)}." if order else ""
+    return Section("Curves and confusion", figures=tuple(drawn), legend=legend)

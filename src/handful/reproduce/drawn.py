@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from handful.classify.cnn import CNN
 from handful.report.network import diagram
-from handful.reproduce.entry import Section
+from handful.reproduce.entry import Finished, Section
 from handful.reproduce.rows import table_of
+from handful.reproduce.weights import UNASKED
 from handful.study.result import Result
 from handful.study.summarized import looked_at
 
 
-def networks_section(result: Result, arms: Sequence[str]) -> Section:
-    """Return a drawing and the size of the network of every arm that was run; nothing is computed with weights."""
+def networks_section(finished: Finished, result: Result, key: str, arms: Sequence[str]) -> Section:
+    """Return a drawing and the size of the network of every arm that was run or lacks weights; none are needed here.
+
+    Args:
+        key: of the study that the arms are of.
+    """
     rows, figures = [], []
-    for arm in (arm for arm in arms if arm in result.arms):
-        recipe = result.study.classifier_of(result.study.arm(arm))
-        if not isinstance(recipe, CNN):
-            continue
+    for arm, recipe in _recipes(finished, result, key, arms):
         found = looked_at(recipe, len(result.class_names))
         picture = " x ".join(map(str, found.picture))
         rows.append((arm, picture, f"{found.parameters:,}", f"{found.trained:,}", f"{found.multiply_adds:,}"))
         figures.append(diagram(found))
     columns = ("network of", "pictures", "parameters", "trained", "multiply-adds")
-    words = (f"Drawn in turn: {', '.join(row[0] for row in rows)}.",) if rows else ()
-    return Section("Networks", words, (table_of("networks", "Sizes", columns, rows),), tuple(figures))
+    legend = f"Drawn in turn: {', '.join(row[0] for row in rows)}." if rows else ""
+    return Section("Networks", (), (table_of("networks", "Sizes", columns, rows),), tuple(figures), legend=legend)
+
+
+def _recipes(finished: Finished, result: Result, key: str, arms: Sequence[str]) -> Iterator[tuple[str, CNN]]:
+    """What each arm is called, and its classifier."""
+    absent = [arm for arm in arms if finished.missing.get(arm, UNASKED) != UNASKED and arm not in result.arms]
+    left = {}
+    if absent:
+        study = finished.entry.studies(finished.scale, "honest", finished.inputs)[key]
+        left = {arm.name: arm.classifier for arm in study.arms or () if arm.name in absent}
+    for arm in arms:
+        recipe = result.study.classifier_of(result.study.arm(arm)) if arm in result.arms else left.get(arm)
+        if isinstance(recipe, CNN):
+            yield arm if arm in result.arms else f"{arm} (not run)", recipe

@@ -50,13 +50,17 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page: words, tables, drawings (inline SVG) and sheets of pictures."""
+    """A part of the page: words, tables, drawings (inline SVG) and sheets of pictures.
+
+    `legend` says what the drawings show; a page without drawings leaves it out.
+    """
 
     title: str
     text: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()
     figures: tuple[str, ...] = ()
     sheets: tuple[Sheet, ...] = ()
+    legend: str = ""
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,10 @@ ERRORS = {  # mean squared error by (code, dropout)
 NETWORKS = 15
 AT = {30: (0.911, 0.003), 50: (0.914, 0.002)}  # epoch: mean and standard deviation of 15 networks
 HEIR, LONGER, CODE, RAISED = "n=64 30 epochs", "n=64 50 epochs", "n=128 p=0.01", "n=128 p=0.01 raised to 0.2"
-RANDOM, OURS = f"{HEIR} random-encoder", "ours"
+RANDOM, OURS, RELU = f"{HEIR} random-encoder", "ours", f"{HEIR} ReLU"
+OTHER = {  # learning rate, batch: the sweep of which the study says that both ways raise the error
+    "rate 3e-4": (3e-4, 100), "rate 3e-3": (3e-3, 100), "batch 50": (1e-3, 50), "batch 200": (1e-3, 200),
+}  # fmt: skip
 ROWS = (
     *(
         Row(
@@ -48,9 +51,14 @@ ROWS = (
         )
         for (code, rate), error in ERRORS.items()
     ),
+    *(
+        Row(f"autoencoder, code 64, dropout 0.2, {name}", "autoencoders", name, None, "reconstruction_mse")
+        for name in OTHER
+    ),
     Row("classifier from the encoder, 30 epochs, 15 networks", "classifiers", HEIR, AT[30][0], "accuracy"),
     Row("the same, 50 epochs", "classifiers", LONGER, AT[50][0], "accuracy"),
     Row("the same with a random encoder, 30 epochs", "classifiers", RANDOM, None, "accuracy"),
+    Row("the same as drawn: ReLU between the linear layer and softmax", "classifiers", RELU, None, "accuracy"),
     Row("code 128, dropout 0.01", "classifiers", CODE, None, "accuracy"),
     Row("code 128, dropout 0.01, raised to 0.2 after inheriting", "classifiers", RAISED, None, "accuracy"),
     Row("ours, 30 epochs: V2, shifts and flips, averaged weights", "classifiers", OURS, None, "accuracy"),
@@ -71,14 +79,21 @@ def studies(scale: Scale, protocol: ProtocolName, inputs: Inputs) -> Studies:
         Arm(f"n={code} p={rate:g}", generator=autoencoder(scale, code, rate), judged_by="reconstruction")
         for code, rate in ERRORS
     ]
+    for name, (lr, batch) in OTHER.items():
+        recipe = autoencoder(scale, *BASE)
+        changed = recipe.changed(training=recipe.training.changed(lr=lr, batch_size=batch))
+        swept.append(Arm(name, generator=changed, judged_by="reconstruction"))
 
-    def heir(name: str, code: int, rate: float, epochs: int, dropout: float, *, control: bool = False) -> Arm:
+    def heir(
+        name: str, code: int, rate: float, epochs: int, dropout: float, *, control: bool = False, relu: bool = False
+    ) -> Arm:
         adam: dict[str, Any] = {"lr": 1e-3, "optimizer": "adam", "weight_decay": 0.0, "schedule": "constant"}
         training = scale.training(epochs=epochs, cost=50 / epochs, batch_size=100, eval_every=600, **adam)
         pretrain = autoencoder(scale, code, rate)
-        return Arm(
-            name, pretrain=pretrain, dropout=dropout, control=control, classifier=CNN(view=view, training=training)
-        )
+        classifier = CNN(view=view, training=training)
+        if relu:
+            classifier = classifier.changed(network=pretrain.encoder.changed(relu=True))
+        return Arm(name, pretrain=pretrain, dropout=dropout, control=control, classifier=classifier)
 
     def ours() -> Arm:
         """A recipe of ours at the same number of epochs: small shifts, flips, a cosine and the mean of the weights."""
@@ -90,6 +105,7 @@ def studies(scale: Scale, protocol: ProtocolName, inputs: Inputs) -> Studies:
 
     arms = [
         heir(HEIR, *BASE, 30, 0.2, control=True),
+        heir(RELU, *BASE, 30, 0.2, relu=True),
         heir(LONGER, *BASE, 50, 0.2),
         heir(CODE, *IMPROVED, 30, 0.01),
         heir(RAISED, *IMPROVED, 30, 0.2),
@@ -112,13 +128,26 @@ def sections(finished: Finished) -> tuple[Section, ...]:
         told = pair_words(result, RANDOM, HEIR)
         words = (f"A random encoder against the inherited one: {told}",) if told else ()
         made.append(Section("The random encoder", (*words, RANDOM_WORDS), (_head_start(result),)))
-        made.append(networks_section(result, (HEIR, CODE, OURS)))
+        asked = {
+            "A code of 128 with dropout 0.01 against 64 with 0.2": (CODE, HEIR),
+            "Dropout raised to 0.2 after inheriting against 0.01 throughout": (RAISED, CODE),
+            "ReLU before softmax, as the study draws it, against none": (RELU, HEIR),
+            "Ours against the study's": (OURS, HEIR),
+        }
+        answers = tuple(f"{what}: {told}" for what, pair in asked.items() if (told := pair_words(result, *pair)))
+        made.append(Section("What the classifiers were asked", (*answers, RELU_WORDS)))
+        made.append(networks_section(finished, result, "classifiers", (HEIR, CODE, OURS)))
         made.append(curves_and_confusion(result, (HEIR, CODE, RAISED, OURS)))
     if (result := finished.result("autoencoders")) is not None:
         made.append(_reconstructions(result))
     return tuple(made)
 
 
+RELU_WORDS = (
+    "The study found the sharper autoencoder no better a start of a classifier. It draws a ReLU between the last "
+    "linear layer and softmax: a class whose value is negative for every picture gets no gradient and is never named. "
+    "Networks that lose classes so do not agree within 0.3 points, as its 15 do; the other rows have no such ReLU."
+)
 RANDOM_WORDS = (
     "The study let the inherited encoder start higher and found the final accuracy the same; by one seed, by eye. The "
     "table has the first and the last look of every network."
@@ -210,8 +239,7 @@ def _reconstructions(result: Result) -> Section:
     drawn = [line for code, rate in (BASE, IMPROVED) for line in _errors(result, f"n={code} p={rate:g}")]
     alt = "Error of the base and the improved autoencoder on training, with dropout, and on validation against steps."
     figures = (lines("s4-mse", "optimizer steps", "error (MSE)", alt, drawn),) if drawn else ()
-    words = "The sharper autoencoder is not for that the better start of a classifier: see the table."
-    return Section("Reconstructions", (words,), figures=figures, sheets=tuple(sheets))
+    return Section("Reconstructions", figures=figures, sheets=tuple(sheets))
 
 
 def _errors(result: Result, arm: str) -> list[Line]:

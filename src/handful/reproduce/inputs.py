@@ -75,7 +75,7 @@ FASHION = Pictures("Fashion-MNIST", "fashion-mnist", "FashionMNIST", "", "the fo
 LAND_USE = Pictures(
     "UC Merced",
     "uc-merced/uc-merced-128.zip",
-    "",
+    "EuroSAT",
     "UC Merced (2,100 pictures, 21 classes) for EuroSAT",
     "uc-merced-128.zip",
 )

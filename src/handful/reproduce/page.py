@@ -111,6 +111,9 @@ def markdown(finished: Finished, sections: tuple[Section, ...]) -> str:
     lines += ["## What we found", ""]
     for section in sections:
         lines += [f"### {section.title}", "", *(line for one in section.text for line in (one, ""))]
+        if num := len(section.figures) + len(section.sheets):
+            shown = "A drawing" if num == 1 else f"{num} drawings"
+            lines += [f"{shown}, in `reproduce/{entry.name}/index.html`.", ""]
         for table in map(folded, section.tables):
             lines += [f"{table.caption}:", "", *_rows(table), ""]
     lines += ["## The traps", "", *(f"- {one}" for one in entry.traps), ""]

@@ -125,7 +125,8 @@ def sections(finished: Finished) -> tuple[Section, ...]:
     made = [_supports(), _by_class(finished)]
     if (result := finished.result("networks")) is not None:
         shown = [*PUBLISHED, *OURS]
-        made += [eda_section(result), networks_section(result, shown), curves_and_confusion(result, shown)]
+        made += [eda_section(result), networks_section(finished, result, "networks", shown)]
+        made.append(curves_and_confusion(result, shown))
     return tuple(made)
 
 

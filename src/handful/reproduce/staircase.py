@@ -51,7 +51,6 @@ STEPS = (
     ),
 )
 SCORE = "balanced_accuracy"
-ARM = "vae"
 
 
 def studies(scale: Scale, published: str, distinct: str, arm: Arm, study: Study) -> Studies:

@@ -19,7 +19,7 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 INFLATED: dict[str, str] = {
     "copies-across-parts": "copies of one picture stand in training and in test",
     "synthetic-in-val": "validation holds synthetic pictures and the real ones they were made from",
-    "test-as-val": "validation is the test part, and what was chosen by it fits it",
+    "test-as-val": "validation is the test part, and what is chosen by it fits it",
     "split-per-arm": "every arm was scored on a split of its own",
 }
 
