@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 import handful
 from handful import CNN, LabeledImages, View
 from handful.calibration import at_temperature
 from handful.classify.contract import Classifier
 from handful.classify.ensemble import Ensemble
+from handful.cli import app
 from handful.data.decode import resized
 from handful.errors import ConfigError, DataError, StoreError
 from handful.predict import Predicted, expected_scores, predict_files
@@ -150,6 +152,27 @@ def test_a_thousand_files_keep_their_order_and_name_those_that_cannot_be_read(pr
     assert [path for path, _ in made.faults] == sorted(broken)
     assert [row[0] for row in rows[1:]] == [name for name in names if name not in broken]
     assert made.num == 997
+
+
+def test_files_that_are_no_pictures_by_their_names_are_named(model: Path, predict: Predict, tmp_path: Path) -> None:
+    """Every file but a hidden one gets a row, is left out, or is named; of many the first few."""
+    new = write(tmp_path / "new", "a.png", "b.png", "c.jpg", "d.png")
+    (new / "c.jpg").rename(new / "c.jfif")
+    (new / "d.png").rename(new / "d")
+    for name in ("e.heic", "broken.png", ".hidden.txt"):
+        (new / name).write_bytes(b"no picture")
+    made, rows = predict(new, skip_unreadable=True)
+    assert [row[0] for row in rows[1:]] == ["a.png", "b.png", "c.jfif"]
+    assert [path for path, _ in made.faults] == ["broken.png"]
+    assert made.ignored == ("d", "e.heic")
+    for place in range(7):
+        (new / f"z{place}.txt").write_bytes(b"")
+    words = ["predict", str(model), str(new), "-o", str(tmp_path / "out.csv"), "--skip-unreadable", "--device", "cpu"]
+    lines = CliRunner().invoke(app, words).stderr.splitlines()
+    said = [line for line in lines if line.startswith("not a picture by its name: ")]
+    assert said[0].endswith(": d")
+    assert said[-1].endswith(": ... and 4 more")
+    assert len(said) == 6
 
 
 def test_a_submission_has_the_ids_of_the_sample_in_its_order(predict: Predict, tmp_path: Path) -> None:

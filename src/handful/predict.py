@@ -32,6 +32,7 @@ class Predicted:
         num: rows.
         arm: of a store; None for an exported model.
         faults: (file, why) of each file that could not be read.
+        ignored: files among the pictures that are none by their names.
         unasked: pictures that the sample of a submission does not ask for.
         expected: what score to expect, in sentences.
     """
@@ -41,6 +42,7 @@ class Predicted:
     faults: tuple[tuple[str, str], ...]
     unasked: tuple[str, ...] = ()
     expected: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
 
 
 def predict_files(
@@ -94,7 +96,7 @@ def predict_files(
     expected: tuple[str, ...] = ()
     if isinstance(classifier, Ensemble):
         expected = tuple(expected_scores(classifier.about, calibrated=classifier.calibrated))
-    return Predicted(len(rows), name, made.faults, unasked, expected)
+    return Predicted(len(rows), name, made.faults, unasked, expected, made.ignored)
 
 
 def expected_scores(about: dict[str, Any], *, calibrated: bool = False) -> list[str]:

@@ -130,7 +130,7 @@ class Classifier(ABC):
         """
         seen = pictures_of(given, self.recipe.view, self.channels, skip_unreadable=skip_unreadable)
         probs = self.predict_proba(seen.pixels, device=device)
-        return Predictions(seen.ids, self.class_names, probs, seen.faults)
+        return Predictions(seen.ids, self.class_names, probs, seen.faults, seen.ignored)
 
     def described(self) -> dict[str, Any]:
         """Return what a card says of this one beside its recipe, such as `start`, `mean` and `std`; JSON values."""

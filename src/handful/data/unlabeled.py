@@ -28,11 +28,13 @@ class Unlabeled:
         ids: str [N], a file name or the place in the arrays.
         pixels: uint8 [N, C, size, size].
         faults: (file, why) of each file that could not be read.
+        ignored: files beside them that are no pictures by their names.
     """
 
     ids: tuple[str, ...]
     pixels: NDArray[np.uint8]
     faults: tuple[tuple[str, str], ...]
+    ignored: tuple[str, ...] = ()
 
 
 def pictures_of(given: Any, view: View, channels: int, *, skip_unreadable: bool = False) -> Unlabeled:
@@ -48,8 +50,8 @@ def pictures_of(given: Any, view: View, channels: int, *, skip_unreadable: bool 
         DataError: anything else, nothing at all, or, without `skip_unreadable`, files that cannot be read.
     """
     if isinstance(given, str | os.PathLike):
-        ids, pixels, faults = load_unlabeled(Path(given), view, channels, skip_unreadable=skip_unreadable)
-        return Unlabeled(ids, pixels, tuple(faults))
+        ids, pixels, faults, ignored = load_unlabeled(Path(given), view, channels, skip_unreadable=skip_unreadable)
+        return Unlabeled(ids, pixels, tuple(faults), ignored)
     if isinstance(given, LabeledImages):
         return _of_arrays(given.pixels, view, channels)
     if isinstance(given, np.ndarray):
