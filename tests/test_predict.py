@@ -191,6 +191,16 @@ def test_a_submission_has_the_ids_of_the_sample_in_its_order(predict: Predict, t
     assert [row[1] for row in numbers[1:]] == [str(NAMES.index(row[1])) for row in rows[1:]]
 
 
+def test_an_id_that_is_a_whole_path_wins_over_the_end_of_another(predict: Predict, tmp_path: Path) -> None:
+    new = write(tmp_path / "new", "a.png", "sub/a.png", "sub/b.png", "deep/sub/b.jpg")
+    _, plain = predict(new)
+    by_file = {row[0]: row[2:] for row in plain[1:]}
+    files = {"a": "a.png", "a.png": "a.png", "sub/a": "sub/a.png", "sub/b": "sub/b.png", "b.jpg": "deep/sub/b.jpg"}
+    _, rows = predict(new, sample=sample(tmp_path / "s.csv", *files, header="id,zero,one,two"))
+    columns = [plain[0].index(name) - 2 for name in ("zero", "one", "two")]
+    assert [row[1:] for row in rows[1:]] == [[by_file[file][place] for place in columns] for file in files.values()]
+
+
 def test_without_a_sample_a_submission_has_the_order_of_the_files(predict: Predict, tmp_path: Path) -> None:
     _, rows = predict(write(tmp_path / "new", "b.png", "a.png"), submission="image, class")
     assert [row[0] for row in rows] == ["image", "a.png", "b.png"]
@@ -210,6 +220,8 @@ def test_a_sample_with_a_column_for_each_class_gets_probabilities(predict: Predi
     [
         (("a", "x", "y"), {}, ("id 'x' of the sample has no picture", "id 'y' of the sample has no picture")),
         (("b",), {}, ("id 'b' of the sample fits b.jpg, b.png",)),
+        (("a", "c", "d"), {"skip_unreadable": True}, ("id 'c' of the sample: its picture was left out: c.png: not a",)),
+        (("a", "d"), {"skip_unreadable": True}, ("id 'd' of the sample has no picture; d.heic is not a picture by",)),
         (("a", "a"), {}, ("id 'a' is there twice",)),
         ((), {}, ("has no row below its header",)),
         (("a",), {"submission": "id,class"}, ("--submission id,class: the columns of", "are id,label")),
@@ -219,9 +231,12 @@ def test_a_sample_with_a_column_for_each_class_gets_probabilities(predict: Predi
     ],
 )
 def test_a_submission_that_does_not_fit_is_refused_and_not_written(
-    predict: Predict, tmp_path: Path, ids: tuple[str, ...], options: dict[str, str], faults: tuple[str, ...]
+    predict: Predict, tmp_path: Path, ids: tuple[str, ...], options: dict[str, Any], faults: tuple[str, ...]
 ) -> None:
     new = write(tmp_path / "new", "a.png", "b.png", "b.jpg")
+    if "skip_unreadable" in options:
+        for name in ("c.png", "d.heic"):
+            (new / name).write_bytes(b"no picture")
     with pytest.raises((ConfigError, DataError)) as error:
         predict(new, sample=sample(tmp_path / "sample.csv", *ids), **options)
     for fault in faults:
