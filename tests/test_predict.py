@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -173,6 +174,36 @@ def test_files_that_are_no_pictures_by_their_names_are_named(model: Path, predic
     assert said[0].endswith(": d")
     assert said[-1].endswith(": ... and 4 more")
     assert len(said) == 6
+
+
+@pytest.mark.parametrize(
+    ("place", "fault"),
+    [
+        ("taken", r"--output .*taken: is a folder; give a file, such as .*taken.predictions\.csv"),
+        ("s.csv/x.csv", r"--output .*x\.csv: .*s\.csv is a file, not a folder"),
+        ("s.csv/deep/x.csv", r"--output .*x\.csv: .*s\.csv is a file, not a folder"),
+    ],
+)
+def test_a_place_where_no_file_can_be_is_refused_before_anything_is_read(
+    tmp_path: Path, place: str, fault: str
+) -> None:
+    sample(tmp_path / "s.csv", "a")
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(ConfigError, match=fault):
+        predict_files(tmp_path / "no-model", tmp_path / "none", tmp_path / place, device="cpu")
+
+
+def test_a_table_that_cannot_be_written_leaves_nothing(
+    predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*given: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("handful.predict.os.replace", full)
+    new = write(tmp_path / "new", "a.png")
+    with pytest.raises(OSError, match="No space left"):
+        predict(new)
+    assert list(tmp_path.iterdir()) == [new]
 
 
 def test_a_submission_has_the_ids_of_the_sample_in_its_order(predict: Predict, tmp_path: Path) -> None:
