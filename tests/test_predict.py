@@ -20,6 +20,7 @@ from handful.classify.contract import Classifier
 from handful.classify.ensemble import Ensemble
 from handful.cli import app
 from handful.data.decode import resized
+from handful.data.unlabeled import pictures_of
 from handful.errors import ConfigError, DataError, StoreError
 from handful.predict import Predicted, expected_scores, predict_files
 from tiny_study import NAMES, TRAINING, digits
@@ -109,6 +110,26 @@ def test_files_and_arrays_of_any_size_are_predicted_alike(classifier: Classifier
         assert len(made) == 3
 
 
+def test_paths_may_come_as_an_array_or_from_an_iterator(classifier: Classifier, tmp_path: Path) -> None:
+    folder = write(tmp_path / "new", "a.png", "b.png")
+    paths = sorted(folder.glob("*.png"))
+    expected = classifier.predict(paths)
+    texts = np.array([str(path) for path in paths])
+    for given in (texts, texts.astype(object), np.array(paths), iter(paths), (path for path in paths)):
+        made = classifier.predict(given)
+        assert made.ids == expected.ids
+        np.testing.assert_array_equal(made.probs, expected.probs)
+
+
+def test_three_grey_pictures_are_told_from_one_in_colour(classifier: Classifier) -> None:
+    """A classifier of grey pictures takes [3, H, W] as three; one of colour wants the axis that says which."""
+    grey = np.random.default_rng(1).integers(0, 256, (3, 8, 8), dtype=np.uint8)
+    assert len(pictures_of(grey, View(size=8), 1).pixels) == 3
+    assert len(classifier.predict(grey[:, None])) == 3
+    assert len(classifier.predict(grey[None])) == 1
+    np.testing.assert_array_equal(classifier.predict(grey[None]).probs, classifier.predict([grey]).probs)
+
+
 def test_grey_pictures_become_three_equal_channels_as_load_does(classifier: Classifier) -> None:
     grey = np.random.default_rng(1).integers(0, 256, (5, 8, 8), dtype=np.uint8)
     made = classifier.predict(grey)
@@ -123,6 +144,9 @@ def test_grey_pictures_become_three_equal_channels_as_load_does(classifier: Clas
         (3, "expected paths or uint8 arrays, got int"),
         (np.zeros((2, 8, 8), np.float32), "must be uint8"),
         (np.zeros((9, 8, 3), np.uint8), r"is one picture \[H, W, C\] or many grey ones"),
+        (np.zeros((3, 64, 64), np.uint8), r"is one picture \[C, H, W\] or many grey ones .*; add the batch axis, array"),
+        (np.array(["nowhere.png"]), r"nowhere\.png: No such file"),
+        ((one for one in ()), "an empty list"),
         ([np.zeros((2, 3, 8, 8), np.uint8)], r"item 0 of the list: expected \[H, W\]"),
         ([np.zeros((8, 8), np.uint8), "a.png"], "item 1 of the list: .* got str"),
         (["nowhere.png", "nor-here.png"], r"nowhere\.png: No such file .*\n.*nor-here\.png: No such file"),
