@@ -123,7 +123,10 @@ def test_a_list_of_pictures_is_the_stacked_array(pictures: tuple[Any, Any]) -> N
 @pytest.mark.parametrize(
     ("X", "fault"),
     [
-        ([np.zeros((8, 8), np.uint8), np.zeros((8, 9), np.uint8)] * 2, r"2 shapes, such as \[8, 8\] and \[8, 9\]; bring"),
+        (
+            [np.zeros((8, 8), np.uint8), np.zeros((8, 9), np.uint8)] * 2,
+            r"2 shapes, such as \[8, 8\] and \[8, 9\]; bring",
+        ),
         (np.zeros((4, 8, 8, 3), np.uint8), r"X\.transpose\(0, 3, 1, 2\) puts the channels first"),
         (np.full((4, 1, 8, 8), 2.0), "from 2 to 2; pictures are floats in"),
         (np.zeros((4, 1, 8, 8), np.int64), "X is int64; pictures are uint8"),

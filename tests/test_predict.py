@@ -144,7 +144,10 @@ def test_grey_pictures_become_three_equal_channels_as_load_does(classifier: Clas
         (3, "expected paths or uint8 arrays, got int"),
         (np.zeros((2, 8, 8), np.float32), "must be uint8"),
         (np.zeros((9, 8, 3), np.uint8), r"is one picture \[H, W, C\] or many grey ones"),
-        (np.zeros((3, 64, 64), np.uint8), r"is one picture \[C, H, W\] or many grey ones .*; add the batch axis, array"),
+        (
+            np.zeros((3, 64, 64), np.uint8),
+            r"is one picture \[C, H, W\] or many grey ones .*; add the batch axis, array",
+        ),
         (np.array(["nowhere.png"]), r"nowhere\.png: No such file"),
         ((one for one in ()), "an empty list"),
         ([np.zeros((2, 3, 8, 8), np.uint8)], r"item 0 of the list: expected \[H, W\]"),

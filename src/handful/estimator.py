@@ -43,9 +43,10 @@ class HandfulClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         device: `auto`, `cpu` or `cuda`.
 
     X is uint8 [N, C, H, W] or [N, H, W], or the same as floats in [0, 1], which are rounded to 256 levels; C is 1 or
-    3. A list of N pictures of one shape is such an array. Anything else with as many axes is an error. A table of numbers [N, F] is read as small grey pictures: each is
-    laid row by row into the smallest square that holds F, the rest 0, with the smallest value of training black and
-    the largest white (uint8 keeps its values); what lies beyond is cut off.
+    3. A list of N pictures of one shape is such an array. Anything else with as many axes is an error. A table of
+    numbers [N, F] is read as small grey pictures: each is laid row by row into the smallest square that holds F, the
+    rest 0, with the smallest value of training black and the largest white (uint8 keeps its values); what lies beyond
+    is cut off.
 
     After `fit`: `classes_` [K], `n_features_in_` (F of a table, else C) and `classifier_`, the `CNNClassifier`, which
     can be saved. For arms, splits and intervals use `Study`; what has no parameter here has its default in `CNN`.
