@@ -476,6 +476,24 @@ def test_an_export_does_not_replace_a_folder_that_is_no_model(handful_: Handful,
     assert not (tmp_path / "model").exists()
 
 
+def test_an_export_over_an_older_one_replaces_it_and_nothing_else(
+    handful_: Handful, folder: Path, tmp_path: Path
+) -> None:
+    export = ("export", folder / "store", "-o", tmp_path / "model", "--arm")
+    assert handful_(*export, "baseline").code == 0
+    (tmp_path / "model" / "model.onnx").write_bytes(b"of the older one")
+    assert handful_(*export, "vae").code == 0
+    assert not (tmp_path / "model" / "model.onnx").exists()
+    assert handful.load_classifier(tmp_path / "model").about["arm"] == "vae"
+    for name in ("notes.txt", "member-1/mine.csv"):
+        (tmp_path / "model" / name).write_text("mine")
+    refused(handful_(*export, "baseline"), "holds member-1/mine.csv, notes.txt beside an older model; move that or")
+    assert (tmp_path / "model" / "notes.txt").read_text() == "mine"
+    assert handful.load_classifier(tmp_path / "model").about["arm"] == "vae"
+    refused(handful_(*export[:3], tmp_path / "model" / "notes.txt" / "deep"), "notes.txt is a file, not a folder")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
 def test_a_bug_keeps_its_traceback(handful_: Handful, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(store: Path) -> None:
         raise RuntimeError("a bug")

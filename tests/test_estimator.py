@@ -13,8 +13,10 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from handful import CNN, HandfulClassifier, LabeledImages, Training, View
+from handful.classify.recommend import size_for
 from handful.data.augment import Augmentation
 from handful.errors import ConfigError, DataError
+from handful.nn.networks import network_of
 from tiny_study import digits
 
 QUICK: dict[str, Any] = {"network": "base", "steps": 40, "lr": 1e-2, "device": "cpu"}
@@ -84,8 +86,47 @@ def test_pictures_of_other_sizes_are_brought_to_its_view(pictures: tuple[Any, An
 
 
 @pytest.mark.parametrize(
+    ("network", "side", "size"),
+    [
+        ("v3", 224, 64),
+        ("v3", 3, 8),
+        ({"kind": "inception_v3", "weights": "random"}, 100, 75),
+        ({"kind": "resnet18", "weights": "random"}, 100, 64),
+        ("inception_v3", 60, 75),
+        ("lite0", 224, 224),
+        ("lite0", 100, 100),
+        ("lite0", 500, 224),
+        ("lite0", 2, 8),
+        ("fusion", 50, 63),
+    ],
+)
+def test_the_size_suits_the_network_and_the_pictures(network: Any, side: int, size: int) -> None:
+    assert size_for(network_of(network), side) == size
+
+
+def test_pictures_smaller_than_the_network_takes_are_enlarged(pictures: tuple[Any, Any]) -> None:
+    pixels, names = pictures
+    small = {"kind": "squeezenet1_1", "weights": "random"}
+    model = HandfulClassifier(small, steps=1, batch_size=4, device="cpu").fit(pixels[25:35], names[25:35])
+    assert model.classifier_.recipe.view.size == 17
+
+
+def test_a_list_of_pictures_is_the_stacked_array(pictures: tuple[Any, Any]) -> None:
+    pixels, names = pictures
+    model = HandfulClassifier(**QUICK).fit(pixels, names)
+    grey = HandfulClassifier(**QUICK).fit(list(pixels[:, 0]), names)
+    assert (grey.n_features_in_, grey.classifier_.channels) == (1, 1)
+    for same in (list(pixels[:, 0]), tuple(pixels), (pixels[:, 0] / 255).tolist()):
+        np.testing.assert_array_equal(grey.predict_proba(same), model.predict_proba(pixels))
+
+
+@pytest.mark.parametrize(
     ("X", "fault"),
     [
+        (
+            [np.zeros((8, 8), np.uint8), np.zeros((8, 9), np.uint8)] * 2,
+            r"2 shapes, such as \[8, 8\] and \[8, 9\]; bring",
+        ),
         (np.zeros((4, 8, 8, 3), np.uint8), r"X\.transpose\(0, 3, 1, 2\) puts the channels first"),
         (np.full((4, 1, 8, 8), 2.0), "from 2 to 2; pictures are floats in"),
         (np.zeros((4, 1, 8, 8), np.int64), "X is int64; pictures are uint8"),

@@ -125,16 +125,22 @@ def test_export_writes_it_beside_the_weights_and_the_docs_run_it(
     assert set(card["about"]["scores"]["accuracy"]) == {"mean", "sd", "interval", "values"}
     assert len(card["about"]["scores"]["accuracy"]["values"]) == 2
     assert len(card["about"]["data"]) == 64
-    picture = np.random.default_rng(1).integers(0, 256, (20, 30), dtype=np.uint8)
-    Image.fromarray(picture).save(tmp_path / "new.png")
+    assert "upright by the EXIF orientation" in card["preprocessing"]["orientation"]
+    assert "over white" in card["preprocessing"]["transparency"]
     docs = (Path(__file__).parents[1] / "docs" / "using.md").read_text(encoding="utf-8")
     (block,) = [one for one in re.findall(r"```python\n(.*?)```", docs, flags=re.DOTALL) if "onnxruntime" in one]
     monkeypatch.chdir(tmp_path)
-    names: dict[str, Any] = {}
-    exec(compile(block, "using.md", "exec"), names)
-    made = classifier.predict("new.png")
-    np.testing.assert_allclose(names["probabilities"], made.probs, atol=1e-5)
-    assert capsys.readouterr().out.splitlines()[-1:] == list(made)
+    noise = np.random.default_rng(1).integers(0, 256, (20, 30, 4), dtype=np.uint8)
+    noise[:10, :, :3], noise[10:, :, 3] = 0, 255  # black below what is transparent
+    on_its_side = Image.Exif()
+    on_its_side[0x0112] = 6
+    for pixels, options in ((noise[..., 0], {}), (noise[..., :3], {"exif": on_its_side}), (noise, {})):
+        Image.fromarray(pixels).save("new.png", **options)
+        names: dict[str, Any] = {}
+        exec(compile(block, "using.md", "exec"), names)
+        made = classifier.predict("new.png")
+        np.testing.assert_allclose(names["probabilities"], made.probs, atol=1e-5)
+        assert capsys.readouterr().out.splitlines()[-1:] == list(made)
 
 
 def test_pictures_and_onnx_exclude_each_other(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 import handful
 from handful import CNN, LabeledImages, View
 from handful.calibration import at_temperature
 from handful.classify.contract import Classifier
 from handful.classify.ensemble import Ensemble
+from handful.cli import app
 from handful.data.decode import resized
+from handful.data.unlabeled import pictures_of
 from handful.errors import ConfigError, DataError, StoreError
 from handful.predict import Predicted, expected_scores, predict_files
 from tiny_study import NAMES, TRAINING, digits
@@ -106,6 +110,26 @@ def test_files_and_arrays_of_any_size_are_predicted_alike(classifier: Classifier
         assert len(made) == 3
 
 
+def test_paths_may_come_as_an_array_or_from_an_iterator(classifier: Classifier, tmp_path: Path) -> None:
+    folder = write(tmp_path / "new", "a.png", "b.png")
+    paths = sorted(folder.glob("*.png"))
+    expected = classifier.predict(paths)
+    texts = np.array([str(path) for path in paths])
+    for given in (texts, texts.astype(object), np.array(paths), iter(paths), (path for path in paths)):
+        made = classifier.predict(given)
+        assert made.ids == expected.ids
+        np.testing.assert_array_equal(made.probs, expected.probs)
+
+
+def test_three_grey_pictures_are_told_from_one_in_colour(classifier: Classifier) -> None:
+    """A classifier of grey pictures takes [3, H, W] as three; one of colour wants the axis that says which."""
+    grey = np.random.default_rng(1).integers(0, 256, (3, 8, 8), dtype=np.uint8)
+    assert len(pictures_of(grey, View(size=8), 1).pixels) == 3
+    assert len(classifier.predict(grey[:, None])) == 3
+    assert len(classifier.predict(grey[None])) == 1
+    np.testing.assert_array_equal(classifier.predict(grey[None]).probs, classifier.predict([grey]).probs)
+
+
 def test_grey_pictures_become_three_equal_channels_as_load_does(classifier: Classifier) -> None:
     grey = np.random.default_rng(1).integers(0, 256, (5, 8, 8), dtype=np.uint8)
     made = classifier.predict(grey)
@@ -120,6 +144,12 @@ def test_grey_pictures_become_three_equal_channels_as_load_does(classifier: Clas
         (3, "expected paths or uint8 arrays, got int"),
         (np.zeros((2, 8, 8), np.float32), "must be uint8"),
         (np.zeros((9, 8, 3), np.uint8), r"is one picture \[H, W, C\] or many grey ones"),
+        (
+            np.zeros((3, 64, 64), np.uint8),
+            r"is one picture \[C, H, W\] or many grey ones .*; add the batch axis, array",
+        ),
+        (np.array(["nowhere.png"]), r"nowhere\.png: No such file"),
+        ((one for one in ()), "an empty list"),
         ([np.zeros((2, 3, 8, 8), np.uint8)], r"item 0 of the list: expected \[H, W\]"),
         ([np.zeros((8, 8), np.uint8), "a.png"], "item 1 of the list: .* got str"),
         (["nowhere.png", "nor-here.png"], r"nowhere\.png: No such file .*\n.*nor-here\.png: No such file"),
@@ -152,6 +182,57 @@ def test_a_thousand_files_keep_their_order_and_name_those_that_cannot_be_read(pr
     assert made.num == 997
 
 
+def test_files_that_are_no_pictures_by_their_names_are_named(model: Path, predict: Predict, tmp_path: Path) -> None:
+    """Every file but a hidden one gets a row, is left out, or is named; of many the first few."""
+    new = write(tmp_path / "new", "a.png", "b.png", "c.jpg", "d.png")
+    (new / "c.jpg").rename(new / "c.jfif")
+    (new / "d.png").rename(new / "d")
+    for name in ("e.heic", "broken.png", ".hidden.txt"):
+        (new / name).write_bytes(b"no picture")
+    made, rows = predict(new, skip_unreadable=True)
+    assert [row[0] for row in rows[1:]] == ["a.png", "b.png", "c.jfif"]
+    assert [path for path, _ in made.faults] == ["broken.png"]
+    assert made.ignored == ("d", "e.heic")
+    for place in range(7):
+        (new / f"z{place}.txt").write_bytes(b"")
+    words = ["predict", str(model), str(new), "-o", str(tmp_path / "out.csv"), "--skip-unreadable", "--device", "cpu"]
+    lines = CliRunner().invoke(app, words).stderr.splitlines()
+    said = [line for line in lines if line.startswith("not a picture by its name: ")]
+    assert said[0].endswith(": d")
+    assert said[-1].endswith(": ... and 4 more")
+    assert len(said) == 6
+
+
+@pytest.mark.parametrize(
+    ("place", "fault"),
+    [
+        ("taken", r"--output .*taken: is a folder; give a file, such as .*taken.predictions\.csv"),
+        ("s.csv/x.csv", r"--output .*x\.csv: .*s\.csv is a file, not a folder"),
+        ("s.csv/deep/x.csv", r"--output .*x\.csv: .*s\.csv is a file, not a folder"),
+    ],
+)
+def test_a_place_where_no_file_can_be_is_refused_before_anything_is_read(
+    tmp_path: Path, place: str, fault: str
+) -> None:
+    sample(tmp_path / "s.csv", "a")
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(ConfigError, match=fault):
+        predict_files(tmp_path / "no-model", tmp_path / "none", tmp_path / place, device="cpu")
+
+
+def test_a_table_that_cannot_be_written_leaves_nothing(
+    predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*given: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("handful.predict.os.replace", full)
+    new = write(tmp_path / "new", "a.png")
+    with pytest.raises(OSError, match="No space left"):
+        predict(new)
+    assert list(tmp_path.iterdir()) == [new]
+
+
 def test_a_submission_has_the_ids_of_the_sample_in_its_order(predict: Predict, tmp_path: Path) -> None:
     new = write(tmp_path / "new", "a.png", "b.png", "sub/c.png", "d.png")
     _, plain = predict(new)
@@ -166,6 +247,16 @@ def test_a_submission_has_the_ids_of_the_sample_in_its_order(predict: Predict, t
     assert predict(new, sample=ids)[1] == rows
     _, numbers = predict(new, sample=ids, labels="zero=0,one=1,two=2")
     assert [row[1] for row in numbers[1:]] == [str(NAMES.index(row[1])) for row in rows[1:]]
+
+
+def test_an_id_that_is_a_whole_path_wins_over_the_end_of_another(predict: Predict, tmp_path: Path) -> None:
+    new = write(tmp_path / "new", "a.png", "sub/a.png", "sub/b.png", "deep/sub/b.jpg")
+    _, plain = predict(new)
+    by_file = {row[0]: row[2:] for row in plain[1:]}
+    files = {"a": "a.png", "a.png": "a.png", "sub/a": "sub/a.png", "sub/b": "sub/b.png", "b.jpg": "deep/sub/b.jpg"}
+    _, rows = predict(new, sample=sample(tmp_path / "s.csv", *files, header="id,zero,one,two"))
+    columns = [plain[0].index(name) - 2 for name in ("zero", "one", "two")]
+    assert [row[1:] for row in rows[1:]] == [[by_file[file][place] for place in columns] for file in files.values()]
 
 
 def test_without_a_sample_a_submission_has_the_order_of_the_files(predict: Predict, tmp_path: Path) -> None:
@@ -187,6 +278,8 @@ def test_a_sample_with_a_column_for_each_class_gets_probabilities(predict: Predi
     [
         (("a", "x", "y"), {}, ("id 'x' of the sample has no picture", "id 'y' of the sample has no picture")),
         (("b",), {}, ("id 'b' of the sample fits b.jpg, b.png",)),
+        (("a", "c", "d"), {"skip_unreadable": True}, ("id 'c' of the sample: its picture was left out: c.png: not a",)),
+        (("a", "d"), {"skip_unreadable": True}, ("id 'd' of the sample has no picture; d.heic is not a picture by",)),
         (("a", "a"), {}, ("id 'a' is there twice",)),
         ((), {}, ("has no row below its header",)),
         (("a",), {"submission": "id,class"}, ("--submission id,class: the columns of", "are id,label")),
@@ -196,9 +289,12 @@ def test_a_sample_with_a_column_for_each_class_gets_probabilities(predict: Predi
     ],
 )
 def test_a_submission_that_does_not_fit_is_refused_and_not_written(
-    predict: Predict, tmp_path: Path, ids: tuple[str, ...], options: dict[str, str], faults: tuple[str, ...]
+    predict: Predict, tmp_path: Path, ids: tuple[str, ...], options: dict[str, Any], faults: tuple[str, ...]
 ) -> None:
     new = write(tmp_path / "new", "a.png", "b.png", "b.jpg")
+    if "skip_unreadable" in options:
+        for name in ("c.png", "d.heic"):
+            (new / name).write_bytes(b"no picture")
     with pytest.raises((ConfigError, DataError)) as error:
         predict(new, sample=sample(tmp_path / "sample.csv", *ids), **options)
     for fault in faults:

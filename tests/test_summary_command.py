@@ -1,4 +1,4 @@
-"""`handful summary`: of a network, an arm, a study file and a store; in the terminal, as JSON, page and drawing."""
+"""`handful summary`: of a network, an arm, a study file, a store and a model; as text, JSON, page and drawing."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from handful.classify.recommend import Facts, recommend
 from handful.cli import app
 from handful.errors import ConfigError, StoreError
 from handful.nn import custom
+from handful.predict import export_classifier
 from handful.report.network import number
 from handful.study.advice import weights_at_hand
 from handful.study.summarized import summary_of
@@ -49,12 +50,16 @@ def test_an_arm_a_study_file_and_a_store_are_networks_too(tmp_path: Path) -> Non
     )
     frozen = handful.CNN(network="base", view=handful.View(size=8), tuning={"frozen": True})
     study = tiny("baseline", handful.Arm("frozen", classifier=frozen), steps=1, repeats=1)
-    handful.run(study, tmp_path / "store", engine="serial", device="cpu")
+    result = handful.run(study, tmp_path / "store", engine="serial", device="cpu")
     title, found = summary_of(str(tmp_path / "store"), arm="frozen")
     assert title.endswith("store, frozen")
     assert found.picture == (1, 8, 8)
     assert found.stages[-1].output == (3,)
     assert found.trained == found.stages[-1].parameters < found.parameters
+    model = export_classifier(result, tmp_path / "model", "frozen")
+    assert told(model) == told(model / "member-0") == told(tmp_path / "store", "--arm", "frozen")
+    with pytest.raises(ConfigError, match="--arm is for a study file or a store"):
+        summary_of(str(model), arm="frozen")
 
 
 def test_a_store_runs_code_of_its_maker_only_where_it_is_trusted(
@@ -62,11 +67,19 @@ def test_a_store_runs_code_of_its_maker_only_where_it_is_trusted(
 ) -> None:
     own = handful.CNN(network={"kind": "custom", "factory": "my_networks:Parted"}, view=handful.View(size=8))
     study = tiny("baseline", classifier=own, steps=1, repeats=1)
-    handful.run(study, tmp_path / "store", engine="serial", device="cpu")
+    result = handful.run(study, tmp_path / "store", engine="serial", device="cpu")
     monkeypatch.setattr(custom, "_ASKED", set())
     with pytest.raises(StoreError, match=r"made by my_networks:Parted, code that is not handful's; .*--trust-code"):
         summary_of(str(tmp_path / "store"))
     assert told(tmp_path / "store", "--trust-code")["stages"][-1]["output"] == [3]
+    model = export_classifier(result, tmp_path / "model", trust_code=True)
+    monkeypatch.setattr(custom, "_ASKED", set())
+    with pytest.raises(StoreError, match=r"made by my_networks:Parted, code that is not handful's; .*--trust-code"):
+        summary_of(str(model))
+    assert told(model, "--trust-code")["stages"][-1]["output"] == [3]
+    (model / "member-0" / "classifier.json").unlink()
+    with pytest.raises(StoreError, match=r"member-0: no classifier here"):
+        summary_of(str(model))
 
 
 @pytest.mark.parametrize(

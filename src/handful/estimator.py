@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +14,13 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from handful.classify.cnn import CNN
-from handful.classify.recommend import fitting_size
+from handful.classify.recommend import size_for
 from handful.classify.tuning import Tuning
 from handful.config import recipe_from
 from handful.data.decode import resized
 from handful.data.images import LabeledImages, View
 from handful.errors import DataError
+from handful.nn.networks import network_of
 from handful.nn.train import How, Training
 from handful.study.engines import pick_device
 
@@ -34,15 +36,17 @@ class HandfulClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         mix: a `Mix` of every training batch; None: none.
         tuning: a `Tuning` of a network that starts with weights; None: all of it is trained.
         dropout: one rate for all dropout layers; None: the network's own.
-        image_size: side in pixels; None: the largest of 8, 16, 28, 32, 48, 64 that the shorter side reaches.
+        image_size: side in pixels; None: the largest of 8, 16, 28, 32, 48, 64 that the shorter side reaches, for a
+            network that starts from weights the shorter side itself up to 224, and at least what the network takes.
         resize: `stretch`, `crop` or `pad`.
         random_state: int, None or a `RandomState`, as scikit-learn has it; one int, one result.
         device: `auto`, `cpu` or `cuda`.
 
     X is uint8 [N, C, H, W] or [N, H, W], or the same as floats in [0, 1], which are rounded to 256 levels; C is 1 or
-    3. Anything else with as many axes is an error. A table of numbers [N, F] is read as small grey pictures: each is
-    laid row by row into the smallest square that holds F, the rest 0, with the smallest value of training black and
-    the largest white (uint8 keeps its values); what lies beyond is cut off.
+    3. A list of N pictures of one shape is such an array. Anything else with as many axes is an error. A table of
+    numbers [N, F] is read as small grey pictures: each is laid row by row into the smallest square that holds F, the
+    rest 0, with the smallest value of training black and the largest white (uint8 keeps its values); what lies beyond
+    is cut off.
 
     After `fit`: `classes_` [K], `n_features_in_` (F of a table, else C) and `classifier_`, the `CNNClassifier`, which
     can be saved. For arms, splits and intervals use `Study`; what has no parameter here has its default in `CNN`.
@@ -122,10 +126,11 @@ class HandfulClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         return found
 
     def _recipe(self, shape: tuple[int, ...]) -> CNN:
-        size = self.image_size or fitting_size(min(shape[2:]))
+        network = network_of(self.network)
+        size = self.image_size or size_for(network, min(shape[2:]))
         training = Training(steps=self.steps, batch_size=self.batch_size, lr=self.lr, weight_decay=self.weight_decay)
         return CNN(
-            network=self.network,
+            network=network,
             dropout=self.dropout,
             tuning=Tuning() if self.tuning is None else self.tuning,
             view=recipe_from(View, {"size": size, "resize": self.resize, "channels": shape[1]}, "view"),
@@ -137,8 +142,26 @@ class HandfulClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
 
 
 def _with_channels(X: Any) -> Any:
-    """[N, H, W] => [N, 1, H, W]; anything else as it is."""
+    """[N, H, W], or a list of pictures of one shape, => [N, C, H, W]; anything else as it is."""
+    if isinstance(X, list | tuple):
+        X = _stacked(X)
     return X[:, None] if isinstance(X, np.ndarray) and X.ndim == 3 else X
+
+
+def _stacked(X: Sequence[Any]) -> Any:
+    """A list of pictures as one array; a list of anything else as it is, for scikit-learn to read."""
+    try:
+        shapes = list(dict.fromkeys(np.shape(one) for one in X))
+    except ValueError:
+        return X
+    if not shapes or min(map(len, shapes)) < 2:
+        return X
+    if len(shapes) > 1:
+        raise DataError(
+            f"X is a list of pictures of {len(shapes)} shapes, such as {list(shapes[0])} and {list(shapes[1])}; bring "
+            "them to one"
+        )
+    return np.asarray(X)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterable, Sequence
@@ -15,13 +16,17 @@ from handful.classify.contract import Classifier
 from handful.classify.ensemble import Ensemble
 from handful.classify.predictions import Predictions
 from handful.classify.table import load_classifier
-from handful.errors import StoreError
+from handful.data.export import replace_folder
+from handful.data.files import shown
+from handful.errors import ConfigError, StoreError
 from handful.onnx_file import require_onnx, write_onnx
 from handful.scores import SCORES
 from handful.study.engines import pick_device
 from handful.study.result import Result
 from handful.study.store import Store
 from handful.submission import submission_of
+
+_EXPORTED = re.compile(r"model\.onnx|member-\d+|(member-\d+/)?classifier\.(json|safetensors)")
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,7 @@ class Predicted:
         num: rows.
         arm: of a store; None for an exported model.
         faults: (file, why) of each file that could not be read.
+        ignored: files among the pictures that are none by their names.
         unasked: pictures that the sample of a submission does not ask for.
         expected: what score to expect, in sentences.
     """
@@ -41,6 +47,7 @@ class Predicted:
     faults: tuple[tuple[str, str], ...]
     unasked: tuple[str, ...] = ()
     expected: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
 
 
 def predict_files(
@@ -70,10 +77,11 @@ def predict_files(
 
     Raises:
         StoreError: there is no model, or it is to be calibrated and has no temperatures.
-        ConfigError: columns or labels that do not fit.
+        ConfigError: columns or labels that do not fit, or a place where no file can be written.
         DataError: pictures that cannot be read, unless they are to be skipped; ids of the sample without a picture.
     """
     where = pick_device(device)
+    _check_output(output)
     classifier, name = _model(model, arm, trust_code)
     if calibrated:
         if not isinstance(classifier, Ensemble):
@@ -94,7 +102,7 @@ def predict_files(
     expected: tuple[str, ...] = ()
     if isinstance(classifier, Ensemble):
         expected = tuple(expected_scores(classifier.about, calibrated=classifier.calibrated))
-    return Predicted(len(rows), name, made.faults, unasked, expected)
+    return Predicted(len(rows), name, made.faults, unasked, expected, made.ignored)
 
 
 def expected_scores(about: dict[str, Any], *, calibrated: bool = False) -> list[str]:
@@ -140,31 +148,48 @@ def _rows(made: Predictions) -> list[list[str]]:
     ]
 
 
+def _check_output(output: Path) -> None:
+    """Raise ConfigError where no CSV can be written: a folder is there, or a file where a folder is needed."""
+    if output.is_dir():
+        raise ConfigError(f"--output {output}: is a folder; give a file, such as {output / 'predictions.csv'}")
+    if (file := _file_above(output)) is not None:
+        raise ConfigError(f"--output {output}: {file} is a file, not a folder; give a place in a folder")
+
+
+def _file_above(place: Path) -> Path | None:
+    """The file where a folder above a place would have to be, if there is one."""
+    above = next((one for one in place.parents if one.exists()), None)
+    return None if above is None or above.is_dir() else above
+
+
 def _write(output: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     aside = output.with_name(f".{output.name}.{uuid.uuid4().hex}")
     output.parent.mkdir(parents=True, exist_ok=True)
-    with aside.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows(rows)
-    os.replace(aside, output)
+    try:
+        with aside.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(columns)
+            writer.writerows(rows)
+        os.replace(aside, output)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def export_classifier(
     result: Result, output: Path, arm: str | None = None, *, onnx: bool = False, trust_code: bool = False
 ) -> Path:
-    """Write an arm's classifier, all its repeats as one, into a new folder and return the folder.
+    """Write an arm's classifier, all its repeats as one, into a new folder and return it; an older model is replaced.
 
     Args:
         onnx: also as `model.onnx`, see `handful.onnx_file.write_onnx`.
         trust_code: see `load_classifier`.
 
     Raises:
-        StoreError: the folder is there and is not a model, or the arm has no finished classifier.
+        StoreError: the folder is there and is not a model or holds other files too, or the arm has no finished
+            classifier.
         ConfigError: the packages of the extra `export` are missing.
     """
-    if output.exists() and not (output / "classifier.json").exists():
-        raise StoreError(f"{output}: is there and is not a model; choose another folder")
+    _require_model(output)
     if onnx:
         require_onnx()
     classifier = result.classifier(arm, trust_code=trust_code)
@@ -173,8 +198,25 @@ def export_classifier(
         classifier.save(aside)
         if onnx:
             write_onnx(classifier, aside / "model.onnx")
-        shutil.rmtree(output, ignore_errors=True)
-        os.rename(aside, output)
+        replace_folder(output, aside)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return output
+
+
+def _require_model(output: Path) -> None:
+    """Raise StoreError unless there is nothing at this place, or a model with nothing of the user's in it."""
+    if (file := _file_above(output)) is not None:
+        raise StoreError(f"{output}: {file} is a file, not a folder; choose another folder")
+    if not output.is_symlink() and not output.exists():
+        return
+    if output.is_symlink() or not (output / "classifier.json").exists():
+        raise StoreError(f"{output}: is there and is not a model; choose another folder")
+    within = sorted(path.relative_to(output).as_posix() for path in output.rglob("*"))
+    strangers = [name for name in within if not _EXPORTED.fullmatch(name)]
+    if strangers:
+        more = f" and {len(strangers) - 5} more" if len(strangers) > 5 else ""
+        raise StoreError(
+            f"{output}: holds {shown(', '.join(strangers[:5]))}{more} beside an older model; move that or choose "
+            "another folder"
+        )

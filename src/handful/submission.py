@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from handful.classify.predictions import Predictions
+from handful.data.decode import is_picture
+from handful.data.files import shown
 from handful.data.source import capped
 from handful.errors import ConfigError, DataError, unknown
 
@@ -32,12 +34,13 @@ class Submission:
     def rows(self, made: Predictions) -> tuple[Rows, tuple[str, ...]]:
         """Return the rows to write, and the pictures that no id of the sample asks for.
 
-        An id is a picture's path below its folder, with or without its suffix, or the end of that path.
+        An id is a picture's path below its folder, with or without its suffix, or the end of that path; the whole path
+        wins.
 
         Raises:
-            DataError: every id without a picture, or with several.
+            DataError: every id without a picture, with several, or with one that was left out, and why it was.
         """
-        places = list(range(len(made))) if self.ids is None else _matched(self.ids, made.ids)
+        places = list(range(len(made))) if self.ids is None else _matched(self.ids, made)
         ids = made.ids if self.ids is None else self.ids
         rows = [[name, *self._answer(made, place)] for name, place in zip(ids, places, strict=True)]
         used = set(places)
@@ -133,16 +136,22 @@ def _read_sample(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(name.strip() for name in header), tuple(ids)
 
 
-def _matched(ids: Sequence[str], files: Sequence[str]) -> list[int]:
-    """The place of each id's picture among the files."""
-    known = _names_of(files)
+def _matched(ids: Sequence[str], made: Predictions) -> list[int]:
+    """The place of each id's picture among those that were read."""
+    left_out = [(path, why) for path, why in made.faults if is_picture(path)]
+    files = [*made.ids, *(path for path, _ in left_out)]
+    known, others = _names_of(files), _names_of(made.ignored)
     faults, places = [], []
     for name in ids:
-        found = known.get(name, [])
+        found, beside = known.get(name, []), others.get(name, [])
         if not found:
-            faults.append(f"id {name!r} of the sample has no picture")
+            seen = f"; {shown(made.ignored[beside[0]])} is not a picture by its name" if beside else ""
+            faults.append(f"id {name!r} of the sample has no picture{seen}")
         elif len(found) > 1:
-            faults.append(f"id {name!r} of the sample fits {', '.join(files[place] for place in found[:3])}")
+            faults.append(f"id {name!r} of the sample fits {', '.join(shown(files[place]) for place in found[:3])}")
+        elif found[0] >= len(made):
+            path, why = left_out[found[0] - len(made)]
+            faults.append(f"id {name!r} of the sample: its picture was left out: {shown(path)}: {why}")
         else:
             places.append(found[0])
     if faults:
@@ -151,14 +160,19 @@ def _matched(ids: Sequence[str], files: Sequence[str]) -> list[int]:
 
 
 def _names_of(files: Sequence[str]) -> dict[str, list[int]]:
-    """Every text that may name a file => the places it fits; a longer path wins over the end of another one."""
+    """Every text that may name a file => the places it fits.
+
+    A whole path wins over a whole path without its suffix, and either over the end of another path.
+    """
     whole: dict[str, list[int]] = defaultdict(list)
+    bare: dict[str, list[int]] = defaultdict(list)
     ends: dict[str, list[int]] = defaultdict(list)
     for place, file in enumerate(files):
         path = PurePosixPath(file)
         whole[file].append(place)
+        bare[str(path.with_suffix(""))].append(place)
         for start in range(len(path.parts)):
             end = PurePosixPath(*path.parts[start:])
             for text in {str(end), str(end.with_suffix(""))}:
                 ends[text].append(place)
-    return {**ends, **whole}
+    return {**ends, **bare, **whole}

@@ -194,7 +194,7 @@ def test_any_bytes_are_a_picture_or_a_data_error(tail: bytes, head: bytes) -> No
 
 
 def test_pictures_are_known_by_their_ending_in_any_case() -> None:
-    assert all(is_picture(path) for path in ("a/b.JPG", "x.jpeg", "y.TiFF", "z.pbm", "a.b/c d.webp"))
+    assert all(is_picture(path) for path in ("a/b.JPG", "x.jpeg", "x.jfif", "y.TiFF", "z.pbm", "a.b/c d.webp"))
     assert not any(is_picture(path) for path in ("a.jpg/readme", "b.txt", "png", ".png", "c.heic", "d.svg"))
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
+import tracemalloc
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from handful.data import cache as caching
 from handful.data.decode import resized
@@ -185,12 +187,13 @@ def test_unlabelled_pictures_of_a_folder_an_archive_or_one_file(
 ) -> None:
     folder = to_folder(tmp_path / "f", members)
     for path in (folder, to_zip(tmp_path / "f.zip", members), to_tar(tmp_path / "f.tgz", members)):
-        ids, found, faults = load_unlabeled(path, VIEW, 3)
+        ids, found, faults, ignored = load_unlabeled(path, VIEW, 3)
+        assert ignored == tuple(sorted(name for name in members if not name.endswith("png")))
         assert ids == tuple(sorted(name for name in members if name.endswith("png")))
         assert faults == []
         assert found.shape == (12, 3, 4, 4)
         np.testing.assert_array_equal(found[ids.index("train/dog/1.png")], resized(pixels[7], VIEW, 3))
-    ids, found, _ = load_unlabeled(str(folder / "train" / "dog" / "1.png"), VIEW, 1)
+    ids, found, *_ = load_unlabeled(str(folder / "train" / "dog" / "1.png"), VIEW, 1)
     assert ids == ("1.png",)
     np.testing.assert_array_equal(found[0], resized(pixels[7], VIEW, 1))
 
@@ -205,9 +208,22 @@ def test_unlabelled_faults_are_all_raised_or_all_returned(
     with pytest.raises(DataError) as error:
         load_unlabeled(folder, VIEW, 3)
     assert len(error.value.faults) == 4
-    ids, pixels, faults = load_unlabeled(folder, VIEW, 3, skip_unreadable=True)
+    ids, pixels, faults, _ = load_unlabeled(folder, VIEW, 3, skip_unreadable=True)
     assert len(ids) == len(pixels) == 12
     assert {path for path, _ in faults} == {*bad, "out.png"}
+
+
+def test_unlabelled_pictures_that_can_all_be_read_are_held_once(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (60, 160, 160, 3), dtype=np.uint8)  # a file each is a batch
+    for place, picture in enumerate(noise):
+        Image.fromarray(picture).save(tmp_path / f"{place}.png")
+    tracemalloc.start()
+    try:
+        _, pixels, *_ = load_unlabeled(tmp_path, View(size=160), 3)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 1.8 * pixels.nbytes
 
 
 def test_unlabelled_without_a_picture(tmp_path: Path) -> None:

@@ -420,9 +420,10 @@ def test_every_file_is_read_correctly_or_named_in_one_list(place: Path, cases: d
 
 def test_a_folder_to_predict_names_the_same_files(place: Path, cases: dict[str, Case]) -> None:
     put(place, {name: case.data for name, case in cases.items()})
-    ids, pixels, faults = load_unlabeled(place, View(size=8), 3, skip_unreadable=True)
+    ids, pixels, faults, ignored = load_unlabeled(place, View(size=8), 3, skip_unreadable=True)
     assert len(ids) == len(pixels)
     assert sorted([*ids, *(path for path, _ in faults)]) == sorted(cases)
+    assert ignored == ()
     certain = {name for name, case in cases.items() if case.holds is None}
     assert certain <= {path for path, _ in faults}
     assert {path for path, _ in faults} <= certain | {name for name, case in cases.items() if case.or_named}

@@ -16,7 +16,7 @@ from PIL import Image
 
 from handful.data.look import look
 from handful.data.source import open_source
-from handful.data.stored import mode_of
+from handful.data.stored import format_of, mode_of
 from handful.report.look import render_look
 from handful.report.look_lines import lines
 
@@ -106,6 +106,10 @@ def test_look_tells_stored_modes_by_class_beside_what_is_shown(mixed: Path) -> N
     page = render_look(source, found)
     assert "As the files are stored, before decoding" in page
     assert '<th scope="col" class="number">palette</th>' in page
+
+
+def test_a_jpeg_may_be_called_jfif() -> None:
+    assert format_of(b"\xff\xd8\xff\xe0") == ("JPEG", (".jpg", ".jpeg", ".jfif"))
 
 
 def test_pictures_in_memory_and_skipped_files_have_no_stored_mode(mixed: Path) -> None:

@@ -116,9 +116,11 @@ class Classifier(ABC):
         """Return the class of every picture, by name, with its probabilities; pictures are brought to the view here.
 
         Args:
-            given: a path (a picture, a folder with everything below it, an archive), a list of paths of pictures, uint8
-                arrays of any size as [N, H, W, C], [N, C, H, W] or grey [N, H, W], a list of single pictures
-                ([H, W], [H, W, C] or [C, H, W], each of its own size), or a `LabeledImages`; C is 1 or 3.
+            given: a path (a picture, a folder with everything below it, an archive), a list, an iterator or an array of
+                paths of pictures, uint8 arrays of any size as [N, H, W, C], [N, C, H, W] or grey [N, H, W], a list of
+                single pictures ([H, W], [H, W, C] or [C, H, W], each of its own size), or a `LabeledImages`; C is 1 or
+                3. One picture as an array needs its batch axis; three grey ones [3, H, W] too where the classifier
+                takes colour, since they may be one picture in colour: [3, 1, H, W].
             skip_unreadable: leave out files that cannot be read, and name them in `faults`.
 
         Files are read and everything is resized as `handful.load` does it, so the numbers are those of a study. Grey
@@ -126,11 +128,12 @@ class Classifier(ABC):
         takes grey.
 
         Raises:
-            DataError: a file that cannot be read, an array of another shape or dtype, nothing to predict.
+            DataError: a file that cannot be read, an array of another shape or dtype, or one that may be one picture or
+                several, nothing to predict.
         """
         seen = pictures_of(given, self.recipe.view, self.channels, skip_unreadable=skip_unreadable)
         probs = self.predict_proba(seen.pixels, device=device)
-        return Predictions(seen.ids, self.class_names, probs, seen.faults)
+        return Predictions(seen.ids, self.class_names, probs, seen.faults, seen.ignored)
 
     def described(self) -> dict[str, Any]:
         """Return what a card says of this one beside its recipe, such as `start`, `mean` and `std`; JSON values."""

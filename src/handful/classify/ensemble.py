@@ -98,7 +98,9 @@ class Ensemble(Classifier):
             "preprocessing": {
                 "channels": "grey" if self.channels == 1 else "red, green, blue",
                 "size": self.recipe.view.size,
-                "resize": f"{self.recipe.view.resize}, bicubic with antialiasing, upright by EXIF",
+                "orientation": "turned upright by the EXIF orientation, before the resize",
+                "transparency": "laid over white, before the resize and before colour becomes grey",
+                "resize": f"{self.recipe.view.resize}, bicubic with antialiasing",
                 "values": "uint8 / 255, then (value - mean) / std of each member, which the weights hold",
             },
             "networks": [member.described() for member in self.members],

@@ -18,12 +18,14 @@ class Predictions:
         class_names: K names, the columns of `probs`.
         probs: float32 [N, K], rows sum to 1.
         faults: (file, why) of each file that was left out.
+        ignored: files of the folder or archive that are no pictures by their names; hidden ones are not listed.
     """
 
     ids: tuple[str, ...]
     class_names: tuple[str, ...]
     probs: NDArray[np.float32]
     faults: tuple[tuple[str, str], ...] = ()
+    ignored: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:

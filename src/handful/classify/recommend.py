@@ -18,6 +18,7 @@ from handful.classify.tuning import Tuning
 from handful.classify.views import FLIPS
 from handful.data.augment import Augmentation
 from handful.data.images import View
+from handful.nn.network import NetworkRecipe
 from handful.nn.networks import network_of
 from handful.nn.train import Training
 
@@ -87,6 +88,16 @@ def for_steps(recipe: CNN, steps: int) -> CNN:
 def fitting_size(side: int) -> int:
     """Return the largest of 8, 16, 28, 32, 48, 64 px that a side of so many pixels reaches, at least 8."""
     return max([size for size in SIZES if size <= side], default=SIZES[0])
+
+
+def size_for(network: NetworkRecipe, side: int) -> int:
+    """Return the size in px at which a network sees pictures whose shorter side has so many pixels.
+
+    From random weights it is `fitting_size`, from weights that were fitted before the pictures' own up to 224 px; never
+    less than the network takes.
+    """
+    size = max(SIZES[0], min(side, TRANSFER_SIZE)) if network.pretrained else fitting_size(side)
+    return max(size, network.least)
 
 
 def _transfer(facts: Facts) -> Recommendation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +29,7 @@ def predict(
     device: Device = "auto",
 ) -> None:
     """Predict the classes of new pictures: file, class, and the probability of each class."""
+    from handful.data.files import shown
     from handful.predict import predict_files
 
     made = predict_files(
@@ -44,12 +46,17 @@ def predict(
         device=device,
     )
     for path, why in made.faults:
-        say(f"left out {path}: {why}")
-    for path in made.unasked[:20]:
-        say(f"not in the sample: {path}")
-    if len(made.unasked) > 20:
-        say(f"not in the sample: ... and {len(made.unasked) - 20} more")
+        say(f"left out {shown(path)}: {why}")
+    _say_each("not a picture by its name", [shown(path) for path in made.ignored], 5)
+    _say_each("not in the sample", [shown(path) for path in made.unasked], 20)
     for line in made.expected:
         say(line)
     say(f"{made.num} pictures, arm {made.arm}" if made.arm else f"{made.num} pictures")
     print(output)
+
+
+def _say_each(what: str, paths: Sequence[str], most: int) -> None:
+    for path in paths[:most]:
+        say(f"{what}: {path}")
+    if len(paths) > most:
+        say(f"{what}: ... and {len(paths) - most} more")

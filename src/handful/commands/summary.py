@@ -12,7 +12,7 @@ from handful.errors import ConfigError
 
 
 def summary(
-    network: Annotated[str, typer.Argument(help="A network (v3, ...), an arm, a study file (.toml) or a store.")],
+    network: Annotated[str, typer.Argument(help="A network (v3, ...), an arm, a study file, a store or a model.")],
     arm: Annotated[str | None, typer.Option(help="Arm of the study file or the store.")] = None,
     image_size: Annotated[int | None, typer.Option(help="Side in pixels [its own, else 64].")] = None,
     classes: Annotated[int | None, typer.Option(min=2, help="Number of classes [its own, else 10].")] = None,

@@ -21,7 +21,7 @@ from handful.errors import DataError
 VERSION = f"1, Pillow {PIL.__version__}"
 MAX_PIXELS = 89_000_000  # just below where Pillow itself starts to warn
 PICTURE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".pbm"}
+    {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".pbm"}
 )
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 _GREY = frozenset({"1", "L", "LA", "La"})

@@ -109,7 +109,7 @@ def write_pictures(
         (aside / "README.md").write_text(_readme(page), encoding="utf-8")
         if extra is not None:
             extra(aside)
-        _replace(output, aside)
+        replace_folder(output, aside)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return output
@@ -190,8 +190,8 @@ def require_export(output: Path) -> None:
         )
 
 
-def _replace(output: Path, aside: Path) -> None:
-    """Give the new folder its name; the old one is gone only after that."""
+def replace_folder(output: Path, aside: Path) -> None:
+    """Give a new folder its name; the old one there, if any, is gone only after that."""
     old = output.with_name(f".{output.name}.{uuid.uuid4().hex}")
     if output.exists():
         os.rename(output, old)

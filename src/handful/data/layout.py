@@ -117,10 +117,9 @@ def ordered(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def pictures_in(listing: Listing) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return (picture files at any depth, every other file), both sorted; hidden files are never pictures."""
-    pictures = tuple(path for path in listing.paths if is_picture(path) and not _hidden(path))
-    known = set(pictures)
-    return pictures, tuple(path for path in listing.paths if path not in known)
+    """Return (picture files at any depth, every other file), both sorted; hidden files are in neither."""
+    seen = [path for path in listing.paths if not _hidden(path)]
+    return tuple(path for path in seen if is_picture(path)), tuple(path for path in seen if not is_picture(path))
 
 
 def _hidden(path: str) -> bool:

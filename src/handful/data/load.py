@@ -60,8 +60,8 @@ def load(source: Source, view: View, rows: NDArray[np.int64] | Sequence[int] | N
 
 def load_unlabeled(
     path: str | Path, view: View, channels: int, *, skip_unreadable: bool = False
-) -> tuple[tuple[str, ...], NDArray[np.uint8], list[tuple[str, str]]]:
-    """Return (ids, pixels uint8 [N, channels, size, size], faults) of every picture in a folder, archive or file.
+) -> tuple[tuple[str, ...], NDArray[np.uint8], list[tuple[str, str]], tuple[str, ...]]:
+    """Return (ids, pixels uint8 [N, channels, size, size], faults, ignored) of a folder, an archive or a picture file.
 
     Args:
         path: a picture, a folder (with everything below it), a .zip, .tar.gz, .tgz or .tar.
@@ -69,13 +69,14 @@ def load_unlabeled(
         channels: 1 or 3.
         skip_unreadable: return the faults, as (path, why), beside the pictures that can be read.
 
-    Ids are paths inside the folder or archive, sorted.
+    Ids are paths inside the folder or archive, sorted. `ignored` are the files there that are no pictures by their
+    names, hidden ones left out.
 
     Raises:
         DataError: no picture, or, without `skip_unreadable`, every picture that cannot be read.
     """
     files, listing = _unlabeled(Path(path))
-    paths, _ = pictures_in(listing)
+    paths, ignored = pictures_in(listing)
     faults = list(listing.faults)
     pixels = np.zeros((len(paths), channels, view.size, view.size), np.uint8)
     readable = np.ones(len(paths), np.bool_)
@@ -90,7 +91,9 @@ def load_unlabeled(
         raise DataError(*capped([f"{shown(place)}: {why}" for place, why in faults]))
     if not paths:
         raise DataError(f"{shown(str(path))}: no pictures ({' '.join(sorted(decoding.PICTURE_SUFFIXES))})")
-    return tuple(paths[row] for row in np.flatnonzero(readable)), pixels[readable], faults
+    if not readable.all():
+        pixels = pixels[readable]
+    return tuple(paths[row] for row in np.flatnonzero(readable)), pixels, faults, ignored
 
 
 def _fill(out: NDArray[np.uint8], source: Source, view: View) -> None:

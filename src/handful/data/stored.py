@@ -30,7 +30,7 @@ MODES = {
     "F": "float grey",
 }
 _STARTS = (
-    (b"\xff\xd8\xff", "JPEG", (".jpg", ".jpeg")),
+    (b"\xff\xd8\xff", "JPEG", (".jpg", ".jpeg", ".jfif")),
     (b"\x89PNG\r\n\x1a\n", "PNG", (".png",)),
     (b"GIF8", "GIF", (".gif",)),
     (b"BM", "BMP", (".bmp",)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,32 +28,40 @@ class Unlabeled:
         ids: str [N], a file name or the place in the arrays.
         pixels: uint8 [N, C, size, size].
         faults: (file, why) of each file that could not be read.
+        ignored: files beside them that are no pictures by their names.
     """
 
     ids: tuple[str, ...]
     pixels: NDArray[np.uint8]
     faults: tuple[tuple[str, str], ...]
+    ignored: tuple[str, ...] = ()
 
 
 def pictures_of(given: Any, view: View, channels: int, *, skip_unreadable: bool = False) -> Unlabeled:
     """Return pictures at a view, in the order given.
 
     Args:
-        given: a path (see `load_unlabeled`), a list of paths of pictures, arrays uint8 [N, H, W, C], [N, C, H, W] or
-            [N, H, W], a list of pictures [H, W], [H, W, C] or [C, H, W], or a `LabeledImages`.
+        given: a path (see `load_unlabeled`), a list, an iterator or an array of paths of pictures, arrays uint8
+            [N, H, W, C], [N, C, H, W] or [N, H, W], a list of pictures [H, W], [H, W, C] or [C, H, W], or a
+            `LabeledImages`.
         view: size and resize policy.
         channels: 1 or 3; grey and colour become each other as in `decode.resized`.
 
     Raises:
-        DataError: anything else, nothing at all, or, without `skip_unreadable`, files that cannot be read.
+        DataError: anything else, nothing at all, an array that may be one colour picture, or, without
+            `skip_unreadable`, files that cannot be read.
     """
+    if isinstance(given, np.ndarray) and given.dtype.kind in "UO":
+        given = given.tolist()
+    if isinstance(given, Iterator):
+        given = list(given)
     if isinstance(given, str | os.PathLike):
-        ids, pixels, faults = load_unlabeled(Path(given), view, channels, skip_unreadable=skip_unreadable)
-        return Unlabeled(ids, pixels, tuple(faults))
+        ids, pixels, faults, ignored = load_unlabeled(Path(given), view, channels, skip_unreadable=skip_unreadable)
+        return Unlabeled(ids, pixels, tuple(faults), ignored)
     if isinstance(given, LabeledImages):
         return _of_arrays(given.pixels, view, channels)
     if isinstance(given, np.ndarray):
-        return _of_arrays(_stack(given), view, channels)
+        return _of_arrays(_stack(given, channels), view, channels)
     if not isinstance(given, Sequence):
         raise DataError(f"expected paths or uint8 arrays, got {type(given).__name__}")
     if not given:
@@ -92,11 +100,13 @@ def _of_arrays(pictures: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], view: 
     return Unlabeled(tuple(map(str, range(len(pixels)))), pixels, ())
 
 
-def _stack(given: NDArray[Any]) -> NDArray[np.uint8]:
-    if given.ndim == 3 and given.shape[2] in (1, 3):
+def _stack(given: NDArray[Any], channels: int) -> NDArray[np.uint8]:
+    """Many pictures as uint8 [N, C, H, W]; what may as well be one colour picture is refused."""
+    last = given.ndim == 3 and given.shape[2] in (1, 3)
+    if last or (given.ndim == 3 and given.shape[0] == channels == 3):
         raise DataError(
-            f"an array of shape {list(given.shape)} is one picture [H, W, C] or many grey ones [N, H, W]; "
-            "give one picture in a list"
+            f"an array of shape {list(given.shape)} is one picture {'[H, W, C]' if last else '[C, H, W]'} or many grey "
+            "ones [N, H, W]; add the batch axis, array[None], for one picture, or give grey ones as array[:, None]"
         )
     return channels_first(given)
 

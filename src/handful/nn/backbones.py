@@ -64,8 +64,16 @@ class Backbone(NetworkRecipe):
             raise ValueError("sha256 is that of a file of weights, but these are random; leave one of the two")
         return self
 
+    @property
+    def least(self) -> int:
+        return least_size(self.kind)
+
+    @property
+    def pretrained(self) -> bool:
+        return self.weights != "random"
+
     def takes(self, channels: int) -> int:
-        return channels if self.weights == "random" else 3
+        return 3 if self.pretrained else channels
 
     def resolved(self, size: int) -> Self:
         self._require(size)
@@ -105,9 +113,10 @@ class Backbone(NetworkRecipe):
         return path, source
 
     def _require(self, size: int) -> None:
-        least = least_size(self.kind)
-        if size < least:
-            raise ConfigError(f"network {self.kind!r}: takes pictures of {least} px or more, the view has {size} px")
+        if size < self.least:
+            raise ConfigError(
+                f"network {self.kind!r}: takes pictures of {self.least} px or more, the view has {size} px"
+            )
 
 
 class BackboneNetwork(Network):

@@ -44,6 +44,14 @@ class Fusion(NetworkRecipe):
     def code(self) -> tuple[str, ...]:
         return self.first.code + self.second.code
 
+    @property
+    def least(self) -> int:
+        return max(part.least for part in self.parts)
+
+    @property
+    def pretrained(self) -> bool:
+        return any(part.pretrained for part in self.parts)
+
     def takes(self, channels: int) -> int:
         return max(part.takes(channels) for part in self.parts)
 

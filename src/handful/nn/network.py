@@ -125,6 +125,16 @@ class NetworkRecipe(Recipe, ABC):
         """Functions outside of handful, `module:name`, that `build` runs; often none."""
         return ()
 
+    @property
+    def least(self) -> int:
+        """Side in px of the smallest pictures that it is known to take; 1 where any may do."""
+        return 1
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether it starts from weights that were fitted to other pictures before."""
+        return False
+
     def takes(self, channels: int) -> int:
         """Return the channels that its networks take of pictures with so many; 3 for grey ones: they are repeated."""
         return channels

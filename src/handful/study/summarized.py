@@ -1,4 +1,4 @@
-"""The network of an arm, of a study or of the table, built to be looked at; no weights are fetched."""
+"""The network of an arm, of a study, of a model or of the table, built to be looked at; no weights are fetched."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from handful import rng
 from handful.classify.cnn import CNN
 from handful.classify.contract import ClassifierRecipe
 from handful.classify.recommend import Facts, Recommendation, recommend
-from handful.config import recipe_from
+from handful.config import load_part, recipe_from
 from handful.data.images import View
 from handful.errors import ConfigError, unknown
 from handful.nn.custom import require_trust
@@ -37,16 +37,17 @@ def summary_of(
     """Return (title, summary) of a network.
 
     Args:
-        what: a name of NETWORKS or `timm:NAME`, an arm of the table, a study file (.toml) or a store. Where a study
-            says no classifier, it is the one that its arms would share, and for `default` the one recommended, of ten
-            classes of 30 pictures of 64 px.
+        what: a name of NETWORKS or `timm:NAME`, an arm of the table, a study file (.toml), a store or a model that
+            `handful export` wrote, whose repeats share one network. Where a study says no classifier, it is the one
+            that its arms would share, and for `default` the one recommended, of ten classes of 30 pictures of 64 px.
         arm: of a study file or a store; a file's shared classifier where it is None, a store's first arm.
-        size, classes, channels: of the pictures; None: a store's own, a recipe's, else 64 px, 10 classes, 3 channels.
-        trust_code: run the function that a store names where a network is one of its maker's own code.
+        size, classes, channels: of the pictures; None: a store's or a model's own, a recipe's, else 64 px, 10 classes,
+            3 channels.
+        trust_code: run the function that a store or a model names where a network is one of its maker's own code.
 
     Raises:
         ConfigError: no such name, or a network that does not take such pictures.
-        StoreError: a store that wants code to be run.
+        StoreError: a store or a model that wants code to be run, or a damaged card.
     """
     recipe, known = _found(what, arm, trust_code)
     if classes is not None and known is not None and classes != known:
@@ -83,12 +84,29 @@ def _found(what: str, arm: str | None, trust_code: bool) -> tuple[CNN, int | Non
         return _of_file(path, arm), None
     if arm is not None:
         raise ConfigError(f"--arm is for a study file or a store, {what!r} is neither")
+    if (path / "classifier.json").exists():
+        return _of_model(path, trust_code)
     if what in NETWORKS or what.startswith("timm:"):
         return CNN(network=what, view=View(size=SIZE)), None  # type: ignore[arg-type]  # read by its validator
     if what.split("+")[0] in ARMS:
         return _of_arm(read_arm(what), None), None
     names = [*NETWORKS, *ARMS]
-    raise ConfigError(f"{what}: neither a study file nor a store, and {unknown('network or arm', what, names)}")
+    raise ConfigError(f"{what}: no study file, store or model, and {unknown('network or arm', what, names)}")
+
+
+def _of_model(folder: Path, trust_code: bool) -> tuple[CNN, int]:
+    """The recipe and the number of classes of an exported classifier, by its card alone."""
+
+    def of_network(folder: Path, card: dict[str, Any]) -> tuple[CNN, int]:
+        recipe = recipe_from(CNN, card["recipe"], str(folder))
+        if not trust_code:
+            require_trust(recipe.network, folder)
+        view = recipe.view.changed(channels=int(card["channels"]))
+        return recipe.changed(view=view), len(card["class_names"])
+
+    networks = {"cnn": of_network}
+    first = {"ensemble": lambda folder, card: load_part(folder / "member-0", "classifier", networks)}
+    return load_part(folder, "classifier", {**networks, **first})
 
 
 def _of_file(path: Path, arm: str | None) -> CNN:
