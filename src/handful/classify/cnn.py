@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -53,6 +53,8 @@ class CNN(ClassifierRecipe):
             allows instead, none where it allows none. It holds for `predict_proba`, not for the looks at validation
             while training.
     """
+
+    VERSION: ClassVar[int] = 2  # 1: dropout by torch's own masks on a CPU
 
     kind: Literal["cnn"] = "cnn"
     network: AnyNetwork = Field(default="v3")  # type: ignore[assignment]  # read by its validator

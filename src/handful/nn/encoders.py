@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from handful.errors import ConfigError, DataError
+from handful.nn.dropout import Dropout
 from handful.nn.network import Network, NetworkRecipe, Start
 
 Family = Literal["conv", "s4", "s1-75", "s1-stride"]
@@ -165,7 +166,7 @@ def require_fit(family: Family, channels: int, size: int) -> None:
 
 
 def _drop(rate: float) -> list[nn.Module]:
-    return [nn.Dropout(rate)] if rate else []
+    return [Dropout(rate)] if rate else []
 
 
 class Encoder(NetworkRecipe):

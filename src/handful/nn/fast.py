@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import nn
 
 from handful.errors import ConfigError
+from handful.nn.dropout import Dropout
 from handful.nn.network import Network, NetworkRecipe
 
 LEAST = 8  # px: three poolings
@@ -40,7 +41,7 @@ class Fast(NetworkRecipe):
         head = nn.Sequential(
             nn.AdaptiveMaxPool2d(1),
             nn.Flatten(),
-            *([nn.Dropout(dropout)] if dropout else []),
+            *([Dropout(dropout)] if dropout else []),
             nn.Linear(eight, num_classes, bias=False),
             Scaled(0.125),
         )

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from handful.config import Recipe
+from handful.nn.dropout import Dropout
 
 
 class Network(nn.Module):
@@ -73,9 +74,9 @@ class PooledHead(nn.Module):
             layers += [nn.Linear(width, wide), nn.ReLU()]
             width = wide
             if dropout:
-                layers.append(nn.Dropout(dropout))
+                layers.append(Dropout(dropout))
         if dropout and not hidden:
-            layers.append(nn.Dropout(dropout))
+            layers.append(Dropout(dropout))
         self.layers = nn.Sequential(*layers, nn.Linear(width, num_classes))
 
     def forward(self, given: torch.Tensor) -> torch.Tensor:

@@ -13,6 +13,7 @@ from typing import Literal
 
 from torch import nn
 
+from handful.nn.dropout import Dropout
 from handful.nn.network import Network, NetworkRecipe
 
 MIN_MAP = 2
@@ -48,11 +49,11 @@ def small_network(
             block.append(nn.MaxPool2d(2))
             size //= 2
         if dropout:
-            block.append(nn.Dropout(dropout))
+            block.append(Dropout(dropout))
         blocks.append(nn.Sequential(*block))
         channels = width
     flat = channels * size * size
-    head: list[nn.Module] = [nn.Linear(flat, hidden), nn.ReLU(), nn.Dropout(hidden_dropout)] if hidden else []
+    head: list[nn.Module] = [nn.Linear(flat, hidden), nn.ReLU(), Dropout(hidden_dropout)] if hidden else []
     top = nn.Sequential(nn.Flatten(), *head, nn.Linear(hidden or flat, num_classes))
     return Network(nn.Sequential(*blocks), top, stages=blocks)
 

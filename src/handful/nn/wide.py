@@ -8,6 +8,7 @@ import torch
 from pydantic import Field, field_validator
 from torch import nn
 
+from handful.nn.dropout import Dropout
 from handful.nn.network import Network, NetworkRecipe, PooledHead
 
 WIDTHS = (16, 32, 64)
@@ -78,7 +79,7 @@ class WideBlock(nn.Module):
             nn.ReLU(),
             nn.Conv2d(width, width, 3, padding=1, bias=False),
         )
-        self.dropout = nn.Dropout(dropout)  # apart, so that the weights have the same names at every rate
+        self.dropout = Dropout(dropout)  # apart, so that the weights have the same names at every rate
         self.register_load_state_dict_pre_hook(_renamed)  # type: ignore[no-untyped-call]
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
