@@ -8,9 +8,10 @@ import numpy as np
 
 from handful.compare import simultaneous_level
 from handful.data.files import shown
+from handful.report.arm_words import arm_words
 from handful.report.believed import calibrated_of, goals_of
 from handful.report.curves import panels_of
-from handful.report.facts import Fact, arm_words, digests_of, notes_of, protocol_facts, seeds_of
+from handful.report.facts import Fact, digests_of, notes_of, protocol_facts, seeds_of
 from handful.report.generated import generated_of
 from handful.report.mistakes import confused_of, mistakes_of
 from handful.report.page import (
