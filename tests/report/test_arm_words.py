@@ -47,7 +47,10 @@ def test_what_an_arm_changes(arm: Arm, words: str) -> None:
     [
         (CNN(network={"kind": "fusion", "second": "vgg16"}), "fusion of alexnet and vgg16"),
         (CNN(network={"kind": "custom", "factory": "my_networks:plain"}), "my_networks:plain"),
-        (CNN(network={"kind": "lite0", "weights": "random"}, balance="focal"), "lite0 from random weights, focal loss "),
+        (
+            CNN(network={"kind": "lite0", "weights": "random"}, balance="focal"),
+            "lite0 from random weights, focal loss ",
+        ),
         (CNN(network="lite0", tuning={"freeze_steps": 9, "decay": 0.5}), "lite0, frozen for 9 steps, learning rate t"),
     ],
 )

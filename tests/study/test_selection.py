@@ -17,8 +17,8 @@ from handful.generate.select_confidence import Confident
 from handful.generate.select_copies import RejectCopies
 from handful.generate.select_diverse import KCentre
 from handful.generate.select_ssim import BestSSIM
-from handful.report.collect import page_of
 from handful.report.arm_words import arm_words
+from handful.report.collect import page_of
 from handful.report.facts import drawing_words
 from handful.show import print_result
 from handful.study.arms import SELECTIONS, arm_named
