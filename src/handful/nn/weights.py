@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from handful import rng
 from handful.errors import ConfigError, WeightsError, nearest, unknown
 from handful.nn.weight_files import Facts as Facts
-from handful.nn.weight_files import Origin, State, fill, find_weights, state_digest
+from handful.nn.weight_files import Origin, State, fill, find_weights, packaged_weights, state_digest, weights_here
 
 if TYPE_CHECKING:
     from torch import nn
@@ -66,6 +66,18 @@ def backbone(name: str) -> Timm | Torchvision:
     if not name.startswith("timm:") and name not in BACKBONES:
         raise ConfigError(unknown("network", name, (*BACKBONES, "timm:NAME")))
     return BACKBONES.get(name) or Timm(name.removeprefix("timm:"))
+
+
+def at_hand(name: str) -> bool:
+    """Return whether the published weights of a network are on this machine, so that none are fetched.
+
+    Raises:
+        ConfigError: an unknown name.
+        WeightsError: a file whose content is not that of its name.
+    """
+    known = backbone(name)
+    packaged = isinstance(known, Timm) and packaged_weights(known.package) is not None  # told without timm
+    return packaged or weights_here(known.published().origin) is not None
 
 
 @dataclass(frozen=True)

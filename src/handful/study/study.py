@@ -66,7 +66,7 @@ class Study(Recipe):
         splits_from: a file of splits (see `handful.data.split_file`) that are used instead of drawing them; repeats
             that are left open are as many as it holds.
         measures: the extractor that synthetic pictures are measured with, see `handful.measure.extractors`, or `none`;
-            None: `lite0` where its weights are installed, else `pixels`. It changes no other number. The pictures of
+            None: `lite0` where its weights are at hand, else `pixels`. It changes no other number. The pictures of
             the first repeat are also drawn in one plane by its features.
         mistakes: of the first repeat of each arm, the most confident ones on test that the report shows, with where
             the network looked and the training pictures most like them; 0: none. A few seconds an arm.
