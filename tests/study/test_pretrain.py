@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import timm
+from safetensors.torch import save_file
 
 import handful
-from handful import CNN, Arm, Result, Study, View
+from handful import CNN, Arm, Result, Study, View, rng
 from handful.classify.cnn import CNNClassifier
-from handful.classify.pretrain import SimCLR
+from handful.classify.pretrain import SimCLR, load_pretrained
 from handful.config import recipe_from
 from handful.errors import ConfigError, StoreError
 from handful.generate.autoencoder import Autoencoder
@@ -184,6 +187,25 @@ def test_a_classifier_names_the_encoder_it_started_from(ran: Result) -> None:
         assert made.history["pretraining"] == encoder.history
         assert encoder.trained <= made.seen
     assert heir(ran, "heir random-encoder").start["source"] == "random"
+
+
+def test_the_weights_that_an_encoder_started_from_are_named_to_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "body.safetensors"
+    with rng.forked(0):
+        save_file(timm.create_model("test_resnet", pretrained=False).state_dict(), path)
+    own = CLASSIFIER.changed(network={"kind": "timm:test_resnet", "weights": str(path)}, view=View(size=32))
+    study = tiny("baseline", Arm("clr", pretrain=SimCLR(training=TRAINING), control=False), classifier=own, repeats=1)
+    result = handful.run(study, tmp_path / "store", engine="serial", device="cpu", budget=None)
+    told = {arm["name"]: arm["start"]["source"] for arm in result.to_json()["arms"]}
+    folder = result.store.folder(result.keys("clr", "pretraining")[0])
+    fitted = load_pretrained(folder).fitted
+    assert told == {"baseline": f"file {path}", "clr": f"encoder {fitted}, from file {path}"}
+    card = json.loads((folder / "pretrained.json").read_text(encoding="utf-8"))
+    del card["source"]  # as earlier versions wrote it
+    (folder / "pretrained.json").write_text(json.dumps(card), encoding="utf-8")
+    network = own.network.build(1, 32, 3, None)
+    key = result.keys("clr", "pretraining")[0]
+    assert inherited(result.store, key).put_into(network).source == f"encoder {fitted}"
 
 
 def test_a_doctored_encoder_is_refused(tmp_path: Path) -> None:

@@ -126,6 +126,7 @@ class SimCLR(Recipe):
             mean=tuple(module.mean.view(-1).tolist()),
             std=tuple(module.std.view(-1).tolist()),
             history=history.to_json(),
+            source=start.source,
         )
 
 
@@ -201,6 +202,7 @@ class Pretrained:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     history: dict[str, Any]
+    source: str = ""
 
     def save(self, folder: Path) -> None:
         """Write it into a folder: safetensors and a JSON card."""
@@ -213,6 +215,7 @@ class Pretrained:
             "mean": list(self.mean),
             "std": list(self.std),
             "history": self.history,
+            "source": self.source,
         }
         (folder / "pretrained.json").write_text(json.dumps(card, indent=1), encoding="utf-8")
 
@@ -234,6 +237,7 @@ def _load(folder: Path, card: dict[str, Any]) -> Pretrained:
         tuple(card["mean"]),
         tuple(card["std"]),
         dict(card["history"]),
+        str(card.get("source", "")),  # cards of earlier versions have none
     )
 
 

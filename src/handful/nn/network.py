@@ -88,8 +88,8 @@ class Start:
     """Where a network's weights came from before it was trained.
 
     Args:
-        source: `random`, 'file PATH', 'package NAME VERSION', 'download URL', 'encoder DIGEST' or
-            'function MODULE:NAME'.
+        source: `random`, 'file PATH', 'package NAME VERSION', 'download URL', 'function MODULE:NAME' or
+            'encoder DIGEST', with ', from' and one of these where the encoder's own training started from weights.
         digest: SHA-256 (hex) of the weights it started from; empty for random ones.
         mean, std: of the channels of pictures in [0, 1], which those weights expect; None: those of the training part.
     """
