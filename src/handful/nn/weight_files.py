@@ -106,9 +106,7 @@ def locate_weights(name: str, origin: Origin, given: Path | None = None) -> tupl
         WeightsError: there is none; says which file to put where.
     """
     if given is not None:
-        if not given.is_file():
-            raise WeightsError(f"{given}: no such file of weights for {name}")
-        return given, f"file {given}"
+        return given_weights(name, given)
     if (here := weights_here(origin)) is not None:
         return here
     folder = weights_dir()
@@ -122,6 +120,17 @@ def locate_weights(name: str, origin: Origin, given: Path | None = None) -> tupl
             f"into {folder} as {' or '.join(origin.files)}"
         ) from None
     return _as_promised(folder / origin.files[0]), f"download {origin.url}"
+
+
+def given_weights(name: str, path: Path) -> tuple[Path, str]:
+    """Return a file of weights for a network and where it came from, wherever else its weights might be had.
+
+    Raises:
+        WeightsError: no such file.
+    """
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file of weights for {name}")
+    return path, f"file {path}"
 
 
 def weights_here(origin: Origin) -> tuple[Path, str] | None:
