@@ -102,13 +102,15 @@ def print_reproduced(finished: Finished) -> None:
 
 
 def print_status(result: Result) -> None:
-    """Print how far each arm is, and each failed job with its traceback."""
+    """Print how far each arm is, its diagnosis and that of runs that differ from it, and each failed job."""
     console, jobs = _console(), result.jobs
     console.print(f"{jobs['finished']} jobs finished, {jobs['failed']} failed, {jobs['open']} open")
     for arm in result.progress:
         console.print(f"  {arm['name']}: {arm['finished']} of {arm['repeats']} repeats", markup=False)
         if diagnosis := result.diagnosis(arm["name"]):
             console.print(f"    {diagnosis.whole.said}", markup=False, highlight=False, soft_wrap=True)
+            for repeat, run in diagnosis.differing.items():
+                console.print(f"      repeat {repeat}: {run.said}", markup=False, highlight=False, soft_wrap=True)
     for failure in result.failed:
         console.print(f"\n{failure['stage']} of {failure['arm']}, repeat {failure['repeat']}:", markup=False)
         console.print(failure["traceback"] or failure["error"], markup=False, highlight=False, soft_wrap=True)

@@ -143,6 +143,7 @@ class ArmPage:
         confusion: int [K, K] summed over repeats, None where nothing is predicted.
         confused: which test pictures were taken for what, the most frequent confusions.
         diagnosis: whether its classifiers fit, overfit, underfit or have not converged; empty where none is finished.
+        diagnoses: the same of each run, by repeat.
         trained: real and made pictures per class that its classifier saw, None where none is finished.
         wanted: how many synthetic pictures it was to get per class; None where it has no generator.
         calibrated, goals: None and empty where nothing is predicted.
@@ -167,6 +168,7 @@ class ArmPage:
     cost: Cost
     calibrated: Calibrated | None = None
     goals: tuple[GoalRow, ...] = ()
+    diagnoses: tuple[tuple[int, str], ...] = ()
 
     @property
     def word(self) -> str:
