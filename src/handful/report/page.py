@@ -66,10 +66,16 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class Reliability:
-    """Bins of confidence in one arm, all repeats together; confidence and accuracy None in an empty one."""
+    """Bins of confidence in one arm, all repeats together; all but the count None in an empty one.
+
+    Args:
+        low, high: limits (95 %) of the accuracy.
+    """
 
     confidence: tuple[float | None, ...]
     accuracy: tuple[float | None, ...]
+    low: tuple[float | None, ...]
+    high: tuple[float | None, ...]
     count: tuple[int, ...]
 
 
@@ -100,7 +106,7 @@ class Reached:
     word: str
     values: dict[str, Mean]
     accuracy: float
-    accuracy_change: float
+    accuracy_change: Mean
 
 
 @dataclass(frozen=True)
