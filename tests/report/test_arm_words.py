@@ -20,6 +20,7 @@ def test_of_the_table_only_the_baseline_is_no_treatment() -> None:
     ("arm", "words"),
     [
         (Arm("a", dropout=0.3), "dropout 0.3 in every dropout layer"),
+        (Arm("a", dropout=(0.1, 0.5)), "dropout 0.1 to 0.5 from the first dropout layer to the last"),
         (ARMS["vae-encoder"], "a network that starts from the encoder of vae, fitted to the same training part"),
         (ARMS["simclr"], "a network that starts from contrastive training without labels (simclr)"),
         (

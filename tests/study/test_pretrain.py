@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import timm
 from safetensors.torch import save_file
+from torch import nn
 
 import handful
 from handful import CNN, Arm, Result, Study, View, rng
@@ -119,6 +120,26 @@ def test_contrastive_pre_training_does_not_have_the_dropout_of_after_inheriting(
     study = plan_of(tiny("baseline", *arms, classifier=own)).study
     assert [study.pretraining_of(study.arm(arm.name)).dropout for arm in arms] == [0.1, 0.3]  # type: ignore[union-attr]
     assert all(study.classifier_of(study.arm(arm.name)).dropout == 0.4 for arm in arms)  # type: ignore[attr-defined]
+
+
+def test_a_ramp_of_dropout_is_fitted_inherited_and_read_back(tmp_path: Path) -> None:
+    own = CLASSIFIER.changed(dropout=(0.0, 0.3))
+    arms = [Arm("clr", pretrain=SimCLR(training=TRAINING), dropout=[0.1, 0.5], control=False)]
+    study = tiny("baseline", *arms, classifier=own, repeats=1)
+    result = handful.run(study, tmp_path / "store", engine="serial", device="cpu", budget=None)
+    assert result.failed == []
+    assert result.study.pretraining_of(result.study.arm("clr")).dropout == (0.0, 0.3)  # type: ignore[union-attr]
+    for arm, rates in (("baseline", [0.0, 0.15, 0.3]), ("clr", [0.1, 0.3, 0.5])):
+        found = [one.p for one in heir(result, arm).module.modules() if isinstance(one, nn.Dropout)]
+        assert found == pytest.approx(rates)
+
+
+@pytest.mark.parametrize("given", [1.0, (0.1,), (0.1, 1.2), "much", True])
+def test_dropout_is_one_rate_or_two(given: Any) -> None:
+    with pytest.raises(ConfigError, match=r"is neither a rate in .* nor two of them, of the first and the last layer"):
+        CNN(dropout=given)
+    assert CNN(dropout=0.3).to_json()["dropout"] == 0.3
+    assert CNN(dropout=0).digest() == CNN(dropout=0.0).digest()
 
 
 @pytest.mark.parametrize("name", ["base", "v2", "v3", "wide", "residual", "fast"])

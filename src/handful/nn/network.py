@@ -5,12 +5,24 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import torch
+from pydantic import BeforeValidator
 from torch import nn
 
 from handful.config import Recipe
+from handful.errors import ConfigError
+
+
+def _rates(given: Any) -> Any:
+    rates = given if isinstance(given, list | tuple) and len(given) == 2 else [given]
+    if not all(isinstance(one, int | float) and not isinstance(one, bool) and 0 <= one < 1 for one in rates):
+        raise ConfigError(f"{given!r} is neither a rate in [0, 1) nor two of them, of the first and the last layer")
+    return tuple(given) if isinstance(given, list) else given
+
+
+Dropout = Annotated[float | tuple[float, float], BeforeValidator(_rates)]  # of all layers, or of the first and the last
 
 
 class Network(nn.Module):
@@ -152,3 +164,20 @@ def with_dropout(network: nn.Module, rate: float | None) -> None:
     for module in network.modules():
         if rate is not None and isinstance(module, nn.Dropout | nn.Dropout2d):
             module.p = rate
+
+
+def built(recipe: NetworkRecipe, channels: int, size: int, num_classes: int, dropout: Dropout | None) -> Network:
+    """Return a recipe's network as `NetworkRecipe.build` does, its dropout one rate or a linear ramp over its layers.
+
+    Args:
+        dropout: (first, last) gives the dropout layers of the network, in their order, rates from the first to the
+            last; a single one has the first.
+    """
+    if not isinstance(dropout, tuple):
+        return recipe.build(channels, size, num_classes, dropout)
+    network = recipe.build(channels, size, num_classes, max(dropout))  # at a rate of 0 it may leave layers out
+    layers = [one for one in network.modules() if isinstance(one, nn.Dropout | nn.Dropout2d)]
+    first, last = dropout
+    for place, layer in enumerate(layers):
+        layer.p = first + (last - first) * place / max(len(layers) - 1, 1)
+    return network

@@ -15,7 +15,7 @@ from handful.nn.backbones import Backbone
 from handful.nn.custom import Custom
 from handful.nn.encoders import Encoder
 from handful.nn.fusion import Fusion
-from handful.nn.network import NetworkRecipe
+from handful.nn.network import Dropout, NetworkRecipe
 from handful.study.arms import Arm
 
 
@@ -31,7 +31,7 @@ def arm_words(arm: Arm) -> str:
     elif arm.pretrain is not None:
         words.append(f"a network that starts from the encoder of {arm.pretrain.kind}, fitted to the same training part")
     if arm.dropout is not None:
-        words.append(f"dropout {arm.dropout:g} in every dropout layer")
+        words.append(_dropout_words(arm.dropout))
     if arm.balance is not None:
         words.append(balance_words(arm.balance))
     if arm.augment is not None and not arm.augments_once:
@@ -63,7 +63,7 @@ def classifier_words(recipe: ClassifierRecipe) -> str:
     network, tuning = getattr(recipe, "network", None), getattr(recipe, "tuning", None)
     words = [recipe.kind if network is None else network_words(network), *([] if tuning is None else _tuned(tuning))]
     if (dropout := getattr(recipe, "dropout", None)) is not None:
-        words.append(f"dropout {dropout:g}")
+        words.append(_dropout_words(dropout))
     if recipe.balance != "none":
         words.append(balance_words(recipe.balance))
     if recipe.augment is not None:
@@ -96,6 +96,12 @@ def _tuned(tuning: Tuning) -> Iterator[str]:
         yield f"thawed over {tuning.gradual_steps} steps"
     if tuning.decay != 1:
         yield f"learning rate times {tuning.decay:g} from stage to stage"
+
+
+def _dropout_words(dropout: Dropout) -> str:
+    if isinstance(dropout, tuple):
+        return f"dropout {dropout[0]:g} to {dropout[1]:g} from the first dropout layer to the last"
+    return f"dropout {dropout:g} in every dropout layer"
 
 
 def _mix_words(mix: Mix) -> str:

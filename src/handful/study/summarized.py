@@ -18,6 +18,7 @@ from handful.generate.contract import GeneratorRecipe
 from handful.generate.neural import NeuralRecipe
 from handful.generate.summarized import networks_of
 from handful.nn.custom import require_trust
+from handful.nn.network import built
 from handful.nn.networks import NETWORKS
 from handful.nn.summary import Summary, summarize
 from handful.study.advice import weights_at_hand
@@ -116,7 +117,7 @@ def looked_at(recipe: CNN, classes: int, channels: int | None = None) -> Summary
     given, size = channels or recipe.view.channels or 3, recipe.view.size
     seen = recipe.network.takes(given)
     with rng.forked(0):
-        network = recipe.network.build(given, size, classes, recipe.dropout)
+        network = built(recipe.network, given, size, classes, recipe.dropout)
     return summarize(network, seen, size, network.stages if recipe.tuning.frozen else ())
 
 
