@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -16,6 +19,7 @@ from handful.calibration import (
     fit_temperature,
     reliability,
 )
+from handful.scores import SCORES
 
 
 def answers(seed=0, num=400, num_classes=5, sharpness=1.0):
@@ -46,6 +50,21 @@ def test_bins_by_hand():
     assert np.isnan(bins.confidence[:2]).all()
     ece = expected_calibration_error(np.array([0, 1, 0, 1]), probs, num_bins=5)
     assert ece == pytest.approx((0.4 + 0.3 + 2 * 0.41) / 4)
+
+
+@pytest.mark.parametrize("num", [400, 101, 30, 7])
+def test_the_adaptive_ece_is_that_of_a_loop_over_sorted_pictures(num):
+    labels, probs = answers(2, num=num, sharpness=2.0)
+    pictures = [(max(row), float(np.argmax(row) == label)) for row, label in zip(probs.tolist(), labels, strict=True)]
+    pictures.sort()
+    found, ends = 0.0, [math.ceil(one * max(num, 15) / 15) for one in range(16)]
+    for start, end in pairwise(ends):
+        if run := pictures[start:end]:
+            confidence, accuracy = (math.fsum(values) / len(run) for values in zip(*run, strict=True))
+            found += len(run) / num * abs(accuracy - confidence)
+    assert SCORES["adaptive_ece"].value(labels, probs) == pytest.approx(found, abs=1e-12)
+    if num > 15:  # else each picture is alone in its bin, in both
+        assert found != pytest.approx(expected_calibration_error(labels, probs), abs=1e-6)
 
 
 def test_bounds_of_bins_belong_to_the_lower_one():

@@ -14,11 +14,12 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import handful
-from handful import CNN, Augmentation, LabeledImages, View
+from handful import CNN, Augmentation, LabeledImages, Training, View
 from handful.classify.cnn import CNNClassifier
 from handful.classify.ensemble import Ensemble
 from handful.cli import app
 from handful.errors import ConfigError, StoreError
+from handful.nn.weights import at_hand
 from handful.onnx_file import write_onnx
 from tiny_study import NAMES, TRAINING, digits, tiny
 
@@ -97,6 +98,27 @@ def test_mirrored_views_are_part_of_the_file(tmp_path: Path) -> None:
     augment = Augmentation(flip_horizontal=True, flip_vertical=True)
     recipe = CNN(network="base", view=View(size=8), augment=augment, tta="flips")  # type: ignore[arg-type]
     assert write_onnx(replace(fitted(0, "base"), recipe=recipe), tmp_path / "model.onnx") < 1e-5
+
+
+@pytest.mark.parametrize("network", ["residual", "lite0"])
+def test_the_recommended_networks_are_exported_with_their_mirrored_views(tmp_path: Path, network: str) -> None:
+    weights = {} if network == "residual" or at_hand("lite0") else {"weights": "random"}
+    recipe = CNN(
+        network={"kind": network, **weights},  # type: ignore[arg-type]
+        view=View(size=32),
+        augment=Augmentation(flip_horizontal=True),
+        tta="flips",
+        training=Training(steps=8, lr=1e-2, batch_size=6),
+    )
+    pixels = np.random.default_rng(0).integers(0, 100, (12, 3, 32, 32), dtype=np.uint8)
+    pixels += (70 * (np.arange(12) % 3)).astype(np.uint8)[:, None, None, None]
+    classifier = recipe.fit(LabeledImages.of_arrays(pixels, np.arange(12) % 3, NAMES), None, seed=0)
+    assert write_onnx(classifier, tmp_path / "model.onnx") < 1e-4
+    images = pixels[:5]
+    made = answers(tmp_path / "model.onnx", images)
+    np.testing.assert_allclose(made, classifier.predict_proba(images), atol=1e-4)
+    np.testing.assert_allclose(made, answers(tmp_path / "model.onnx", images[..., ::-1].copy()), atol=1e-4)
+    assert np.abs(made - made[0]).max() > 1e-3
 
 
 def test_missing_packages_name_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,12 +13,14 @@ import handful
 from handful.classify.recommend import Facts, recommend
 from handful.cli import app
 from handful.errors import ConfigError, StoreError
+from handful.generate.neural import NeuralRecipe
 from handful.nn import custom
 from handful.predict import export_classifier
-from handful.report.network import number
+from handful.report.network import number, write_summary
 from handful.study.advice import weights_at_hand
+from handful.study.arms import ARMS
 from handful.study.summarized import summary_of
-from tiny_study import tiny, write_study
+from tiny_study import STUDY_FILE, VAE_ARM, tiny, write_study
 
 
 def told(*given: object) -> dict[str, object]:
@@ -37,7 +39,8 @@ def test_a_network_is_shown_at_the_size_asked_for() -> None:
 def test_an_arm_a_study_file_and_a_store_are_networks_too(tmp_path: Path) -> None:
     advised = recommend(Facts(counts=(30,) * 10, side=64, weights=weights_at_hand()))
     for arm, recipe in (("augment+vae", advised.plain), ("default", advised.classifier)):
-        assert told(arm) == told(recipe.network.kind, "--image-size", recipe.view.size)
+        shown = {name: value for name, value in told(arm).items() if name != "generator"}
+        assert shown == told(recipe.network.kind, "--image-size", recipe.view.size)
     bare = tmp_path / "bare.toml"
     bare.write_text('source = "digits"\n', encoding="utf-8")
     for arm, recipe in ((None, advised.plain), ("augment", advised.plain), ("default", advised.classifier)):
@@ -51,8 +54,9 @@ def test_an_arm_a_study_file_and_a_store_are_networks_too(tmp_path: Path) -> Non
     frozen = handful.CNN(network="base", view=handful.View(size=8), tuning={"frozen": True})
     study = tiny("baseline", handful.Arm("frozen", classifier=frozen), steps=1, repeats=1)
     result = handful.run(study, tmp_path / "store", engine="serial", device="cpu")
-    title, found = summary_of(str(tmp_path / "store"), arm="frozen")
-    assert title.endswith("store, frozen")
+    (shown,) = summary_of(str(tmp_path / "store"), arm="frozen")
+    assert shown.title.endswith("store, classifier of arm frozen")
+    found = shown.summary
     assert found.picture == (1, 8, 8)
     assert found.stages[-1].output == (3,)
     assert found.trained == found.stages[-1].parameters < found.parameters
@@ -60,6 +64,53 @@ def test_an_arm_a_study_file_and_a_store_are_networks_too(tmp_path: Path) -> Non
     assert told(model) == told(model / "member-0") == told(tmp_path / "store", "--arm", "frozen")
     with pytest.raises(ConfigError, match="--arm is for a study file or a store"):
         summary_of(str(model), arm="frozen")
+
+
+def trained_parameters(recipe: NeuralRecipe, channels: int, size: int, classes: int) -> int:
+    networks = recipe.networks(channels, size, classes)
+    return sum(one.numel() for network in networks.values() for one in network.parameters())
+
+
+@pytest.mark.parametrize("kind", ["vae", "autoencoder", "gan", "diffusion"])
+def test_of_an_arm_that_generates_the_networks_of_both_are_shown(kind: str) -> None:
+    classifier, generator = summary_of(f"{kind}+augment", size=16, classes=3, channels=1)
+    assert classifier.title == f"classifier of arm {kind}+augment"
+    assert generator.title == f"generator of arm {kind}+augment ({kind})"
+    recipe = ARMS[kind].generator
+    assert isinstance(recipe, NeuralRecipe)
+    assert generator.summary.parameters == trained_parameters(recipe, 1, 16, 3)
+    assert sum(layer.parameters for layer in generator.summary.layers) == generator.summary.parameters
+    assert generator.summary.multiply_adds > 0
+    assert generator.summary.picture == (1, 16, 16)
+
+
+def test_a_generator_without_networks_adds_nothing() -> None:
+    assert [one.title for one in summary_of("interpolate")] == ["classifier of arm interpolate"]
+
+
+def test_an_arm_judged_by_reconstruction_has_no_classifier_to_show(tmp_path: Path) -> None:
+    rebuild = '{name = "rebuild", judged_by = "reconstruction", generator = {kind = "vae", width = 4, latent = 4}},'
+    path = write_study(tmp_path, STUDY_FILE.replace('    "baseline",', f'    "baseline",\n    {rebuild}'))
+    (file,) = summary_of(str(path), arm="rebuild", channels=1)
+    assert file.title == f"{path}, generator of arm rebuild (vae)"
+    assert file.summary.picture == (1, 8, 8)
+    assert list(told(path, "--arm", "rebuild")) == ["generator"]
+    arm = handful.Arm("rebuild", generator=VAE_ARM.generator, judged_by="reconstruction")
+    handful.run(tiny("baseline", arm, steps=1, repeats=1), tmp_path / "store", engine="serial", device="cpu")
+    (stored,) = summary_of(str(tmp_path / "store"), arm="rebuild")
+    assert stored.part == "generator"
+    page = tmp_path / "out.html"
+    made = CliRunner().invoke(app, ["summary", str(path), "--arm", "rebuild", "-o", str(page)])
+    assert made.exit_code == 0, made.output
+    assert "generator of arm rebuild (vae)" in page.read_text(encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"has no drawing, only a table of layers; write \.html"):
+        write_summary(tmp_path / "out.svg", (stored,))
+
+
+def test_a_network_of_ones_own_is_shown_by_its_name() -> None:
+    (shown,) = summary_of("my_networks:plain", size=8, classes=3, channels=1)
+    assert shown.summary.stages[-1].name == "head"
+    assert shown.summary.parameters == 8 * 8 * 4 + 4 + 4 * 3 + 3
 
 
 def test_a_store_runs_code_of_its_maker_only_where_it_is_trusted(

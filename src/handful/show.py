@@ -16,7 +16,6 @@ from rich.table import Table
 
 from handful.data.balance import balance_table
 from handful.data.files import shown
-from handful.nn.summary import Summary
 from handful.report.facts import drawing_words
 from handful.report.look_lines import drift_lines, lines
 from handful.report.measure_lines import MARKS, faults, measure_lines, number
@@ -31,6 +30,7 @@ from handful.study.run import Progress as RunProgress
 from handful.study.run import resolution
 from handful.study.stages import Job
 from handful.study.store import Store
+from handful.study.summarized import Shown
 from handful.synthesize import Made
 
 COLOURS = {"helps": "green", "hurts": "red", "no difference that matters": "blue", "cannot tell": "yellow"}
@@ -102,13 +102,15 @@ def print_reproduced(finished: Finished) -> None:
 
 
 def print_status(result: Result) -> None:
-    """Print how far each arm is, and each failed job with its traceback."""
+    """Print how far each arm is, its diagnosis and that of runs that differ from it, and each failed job."""
     console, jobs = _console(), result.jobs
     console.print(f"{jobs['finished']} jobs finished, {jobs['failed']} failed, {jobs['open']} open")
     for arm in result.progress:
         console.print(f"  {arm['name']}: {arm['finished']} of {arm['repeats']} repeats", markup=False)
         if diagnosis := result.diagnosis(arm["name"]):
             console.print(f"    {diagnosis.whole.said}", markup=False, highlight=False, soft_wrap=True)
+            for repeat, run in diagnosis.differing.items():
+                console.print(f"      repeat {repeat}: {run.said}", markup=False, highlight=False, soft_wrap=True)
     for failure in result.failed:
         console.print(f"\n{failure['stage']} of {failure['arm']}, repeat {failure['repeat']}:", markup=False)
         console.print(failure["traceback"] or failure["error"], markup=False, highlight=False, soft_wrap=True)
@@ -262,24 +264,26 @@ def _print_classes(classes: list[dict[str, Any]], console: Console) -> None:
     console.print(table)
 
 
-def print_summary(title: str, told: Summary) -> None:
-    """Print a network layer by layer, then its totals."""
+def print_summary(networks: Sequence[Shown]) -> None:
+    """Print each network layer by layer, then its totals."""
     console = _console()
-    table = Table(box=None, header_style="bold")
-    for column in ("layer", "kind", "output", "parameters", "trained", "multiply-adds"):
-        table.add_column(column, justify="left" if column in ("layer", "kind") else "right")
-    for one in told.layers:
-        numbers = (f"{value:,}" if value else "" for value in (one.parameters, one.trained, one.multiply_adds))
-        table.add_row(escape(one.name), one.kind, shape_words(one.output), *numbers)
-    console.print(table)
-    console.print(
-        f"{title}: pictures {shape_words(told.picture)}; {told.parameters:,} parameters, {told.trained:,} trained, "
-        f"{told.parameters - told.trained:,} frozen; {told.multiply_adds:,} multiply-adds of a picture; weights "
-        f"{told.weight_bytes / 1e6:.1f} MB, about {told.training_bytes(32) / 1e6:.0f} MB for a step of 32 pictures",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )
+    for one in networks:
+        told, table = one.summary, Table(box=None, header_style="bold")
+        for column in ("layer", "kind", "output", "parameters", "trained", "multiply-adds"):
+            table.add_column(column, justify="left" if column in ("layer", "kind") else "right")
+        for layer in told.layers:
+            numbers = (f"{num:,}" if num else "" for num in (layer.parameters, layer.trained, layer.multiply_adds))
+            table.add_row(escape(layer.name), layer.kind, shape_words(layer.output), *numbers)
+        console.print(table)
+        console.print(
+            f"{one.title}: pictures {shape_words(told.picture)}; {told.parameters:,} parameters, {told.trained:,} "
+            f"trained, {told.parameters - told.trained:,} frozen; {told.multiply_adds:,} multiply-adds of a picture; "
+            f"weights {told.weight_bytes / 1e6:.1f} MB, about {told.training_bytes(32) / 1e6:.0f} MB for a step of 32 "
+            "pictures",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 @contextmanager

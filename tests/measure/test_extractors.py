@@ -290,10 +290,14 @@ def test_a_network_without_a_linear_layer_has_no_features():
         OwnClassifier(nn.Conv2d(3, 2, 3), 16).features(pictures(1))
 
 
-def test_the_extractor_that_needs_no_network_is_known(monkeypatch):
+def test_the_extractor_that_needs_no_network_is_known(monkeypatch, tmp_path):
     assert extractors.installed_extractor() == Lite0()
-    monkeypatch.setattr(extractors, "find_spec", lambda name: None)
+    monkeypatch.setenv("HANDFUL_WEIGHTS", str(tmp_path))
+    for module in ("weights", "weight_files"):
+        monkeypatch.setattr(f"handful.nn.{module}.packaged_weights", lambda package: None)
     assert extractors.installed_extractor() is None
+    (tmp_path / "tf_efficientnet_lite0.in1k.safetensors").touch()
+    assert extractors.installed_extractor() == Lite0()
 
 
 def test_pixels_are_the_values_themselves():

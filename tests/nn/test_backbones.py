@@ -277,6 +277,29 @@ def test_weights_found_in_the_folder_are_named(no_weights, files):
         network_of("resnet18").start(build("resnet18"))
 
 
+def test_a_model_of_timm_without_published_weights_takes_a_file_of_them(no_weights):
+    path = no_weights / "own.pth"
+    with rng.forked(3):
+        torch.save(timm.create_model("darknet17", pretrained=False).state_dict(), path)
+    recipe = network_of({"kind": "timm:darknet17", "weights": str(path)}).resolved(64)
+    network = recipe.build(3, 64, 2, None)
+    start = recipe.start(network)
+    assert (start.source, start.mean) == (f"file {path}", (0.485, 0.456, 0.406))
+    first = network.plain.state_dict()["stem.conv1.conv.weight"]
+    assert torch.equal(first, read_weights(path)["stem.conv1.conv.weight"])
+    _, facts = load_backbone("timm:darknet17", path)
+    assert (facts.source, facts.std) == (f"file {path}", (0.229, 0.224, 0.225))
+    with pytest.raises(ConfigError, match=r"timm:darknet17: no weights are published for it; give a file of them"):
+        network_of("timm:darknet17").resolved(64)
+    with pytest.raises(ConfigError, match=r"unknown weights of timm's darknet17: 'darknet17.in1k'"):
+        build({"kind": "timm:darknet17.in1k", "weights": "random"})
+
+
+def test_a_model_of_timm_whose_body_gives_a_list_is_refused():
+    with pytest.raises(ConfigError, match=r"^network 'timm:coat_tiny': its body gives list, not one tensor"):
+        build({"kind": "timm:coat_tiny", "weights": "random"}, size=64)
+
+
 def test_a_head_keeps_what_its_weights_give_it_where_the_body_is_inherited(files):
     """AlexNet's own head is all layers but the last of the published weights."""
     network = {"kind": "alexnet", "weights": str(files("alexnet"))}

@@ -51,6 +51,16 @@ def test_a_function_is_named_by_its_module_and_name():
     assert CNN(network=my_networks.Parted).network == network_of(named("Parted"))
 
 
+def test_a_name_with_a_colon_is_a_function_of_ones_own():
+    assert network_of("my_networks:plain") == network_of(named("plain"))
+    assert CNN(network="my_networks:Parted").network == CNN(network=my_networks.Parted).network
+    assert network_of("timm:resnet18").kind == "timm:resnet18"
+    with pytest.raises(
+        ConfigError, match=r"network 'my networks:1': a function of one's own is called package.module:function"
+    ):
+        network_of("my networks:1")
+
+
 @pytest.mark.parametrize(
     ("function", "says"),
     [

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from handful.nn.network import built
 from handful.nn.networks import NETWORKS
 
 WIDTHS = {"base": [8, 32, 16], "v2": [16, 32, 64, 128], "v3": [32, 64, 128, 256, 512]}
@@ -95,3 +96,15 @@ def test_every_weight_is_reached_by_the_gradient(name):
     network = build(name, size=8).train()
     network(torch.rand(4, 3, 8, 8)).square().sum().backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("name", "rates"),
+    [("v3", [0.1, 0.2, 0.3, 0.4, 0.5]), ("wide", [0.1, 0.18, 0.26, 0.34, 0.42, 0.5]), ("v2", [0.1])],
+)
+def test_two_rates_are_a_ramp_over_the_dropout_layers(name, rates):
+    network = built(NETWORKS[name](), 3, 32, 10, (0.1, 0.5))
+    assert [one.p for one in kinds(network, nn.Dropout)] == pytest.approx(rates)
+    down = built(NETWORKS[name](), 3, 32, 10, (0.1, 0.0))
+    assert [one.p for one in kinds(down, nn.Dropout)][:: len(rates)] == [0.1]
+    assert len(kinds(down, nn.Dropout)) == len(rates)

@@ -11,7 +11,9 @@ import pytest
 from handful import CNN, Arm, Protocol, Study, View
 from handful.classify.recommend import Facts, recommend
 from handful.data.source import Source, open_source
-from handful.errors import ConfigError
+from handful.errors import ConfigError, WeightsError
+from handful.nn.weight_files import locate_weights
+from handful.nn.weights import BACKBONES, at_hand
 from handful.study import advice
 from handful.study.arms import read_arm
 from handful.study.plan import Plan, keep_choices, make_plan
@@ -43,6 +45,32 @@ def mirrored(same: bool) -> tuple[Any, Any]:
         if not same and label == 1:
             picture[:] = picture[..., ::-1].copy()
     return pixels, labels
+
+
+# the weights
+
+
+def test_a_file_in_the_folder_of_weights_is_at_hand_as_a_package_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HANDFUL_WEIGHTS", str(tmp_path))
+    for module in ("weights", "weight_files"):
+        monkeypatch.setattr(f"handful.nn.{module}.packaged_weights", lambda package: None)
+    assert not advice.weights_at_hand()
+    (tmp_path / "tf_efficientnet_lite0.in1k.pth").touch()
+    assert advice.weights_at_hand()
+    _, source = locate_weights("lite0", BACKBONES["lite0"].published().origin)
+    assert source == f"file {tmp_path / 'tf_efficientnet_lite0.in1k.pth'}"
+
+
+def test_a_file_with_other_content_than_its_name_is_not_at_hand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HANDFUL_WEIGHTS", str(tmp_path))
+    assert not at_hand("resnet18")
+    (tmp_path / "resnet18-f37072fd.pth").touch()
+    with pytest.raises(WeightsError, match=r"resnet18-f37072fd.pth: its content is not that of its name"):
+        at_hand("resnet18")
 
 
 # the rules

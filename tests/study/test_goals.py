@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from sklearn.metrics import precision_score, recall_score
 
 import handful
 from handful import Result
 from handful.calibration import at_temperature, expected_calibration_error, fit_temperature
+from handful.compare import compare
 from handful.errors import ConfigError
 from handful.study.calibrated import calibration_of
 from handful.study.goals import Goal, goal_rows, read_goals, threshold_for, with_threshold
@@ -92,6 +94,12 @@ def test_what_a_threshold_gives_and_costs_is_measured_on_test() -> None:
     assert made["accuracy_change"] == pytest.approx(made["accuracy"] - np.mean(probs.argmax(axis=2) == labels))
     assert made["recall"] > row["value"]
     assert made["accuracy_change"] < 0
+    low, high = made["accuracy_change_interval"]
+    paired = compare(np.array(predicted), probs.argmax(axis=2), labels, score="accuracy", num_classes=3)
+    assert (low, high) == pytest.approx(tuple(paired.interval))
+    assert low < made["accuracy_change"] < high
+    (alone,) = goal_rows({"b": Goal(recall=0.95)}, "abc", probs[:1], labels, validation[:1])
+    assert alone["threshold"]["accuracy_change_interval"] is None
 
 
 def test_without_validation_there_is_neither_threshold_nor_temperature() -> None:
@@ -117,6 +125,18 @@ def test_calibration_is_that_of_each_repeat_at_the_temperature_of_its_own_valida
         assert sum(made[when]["bins"]["count"]) == 5 * 90
     change = made["after"]["ece"]["mean"] - made["before"]["ece"]["mean"]
     assert made["change"]["ece"]["difference"] == pytest.approx(change)
+
+
+def test_each_bin_has_limits_for_the_different_pictures_in_it() -> None:
+    labels = np.arange(40) % 2
+    probs = np.full((2, 40, 2), np.nan)
+    probs[0, :30] = probs[1, 10:] = (0.75, 0.25)  # all in one bin; half of the answers are right
+    bins = calibration_of(probs, labels, [])["before"]["bins"]
+    full = int(np.argmax(bins["count"]))
+    assert bins["count"][full] == 60
+    theirs = binomtest(20, 40).proportion_ci(0.95, "wilson")
+    assert (bins["low"][full], bins["high"][full]) == pytest.approx(tuple(theirs))
+    assert [bins["low"][place] for place in range(15) if place != full] == [None] * 14
 
 
 def test_goals_are_read_from_lines() -> None:
@@ -170,8 +190,11 @@ def test_tables_hold_what_the_result_computes(result: Result, tmp_path: Path) ->
     table = read(tmp_path / "csv" / "confusion_baseline.csv")
     assert [[int(row[name]) for name in NAMES] for row in table] == result.confusion("baseline").tolist()
     assert {row["class"] for row in read(tmp_path / "csv" / "per_class.csv")} == set(NAMES)
-    assert len(read(tmp_path / "csv" / "goals.csv")) == 4
+    goals = read(tmp_path / "csv" / "goals.csv")
+    assert len(goals) == 4
+    assert {"at_threshold_accuracy_change_low", "at_threshold_accuracy_change_high"} <= set(goals[0])
     bins = read(tmp_path / "csv" / "calibration.csv")
+    assert all((row["low"] != "") == (row["high"] != "") == (row["count"] != "0") for row in bins)
     assert {(row["arm"], row["when"]) for row in bins} == {
         (arm, when) for arm in ("baseline", "oversample") for when in ("before", "after")
     }

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import timm
+from safetensors.torch import save_file
+from torch import nn
 
 import handful
-from handful import CNN, Arm, Result, Study, View
+from handful import CNN, Arm, Result, Study, View, rng
 from handful.classify.cnn import CNNClassifier
-from handful.classify.pretrain import SimCLR
+from handful.classify.pretrain import SimCLR, load_pretrained
 from handful.config import recipe_from
 from handful.errors import ConfigError, StoreError
 from handful.generate.autoencoder import Autoencoder
@@ -118,6 +122,26 @@ def test_contrastive_pre_training_does_not_have_the_dropout_of_after_inheriting(
     assert all(study.classifier_of(study.arm(arm.name)).dropout == 0.4 for arm in arms)  # type: ignore[attr-defined]
 
 
+def test_a_ramp_of_dropout_is_fitted_inherited_and_read_back(tmp_path: Path) -> None:
+    own = CLASSIFIER.changed(dropout=(0.0, 0.3))
+    arms = [Arm("clr", pretrain=SimCLR(training=TRAINING), dropout=[0.1, 0.5], control=False)]
+    study = tiny("baseline", *arms, classifier=own, repeats=1)
+    result = handful.run(study, tmp_path / "store", engine="serial", device="cpu", budget=None)
+    assert result.failed == []
+    assert result.study.pretraining_of(result.study.arm("clr")).dropout == (0.0, 0.3)  # type: ignore[union-attr]
+    for arm, rates in (("baseline", [0.0, 0.15, 0.3]), ("clr", [0.1, 0.3, 0.5])):
+        found = [one.p for one in heir(result, arm).module.modules() if isinstance(one, nn.Dropout)]
+        assert found == pytest.approx(rates)
+
+
+@pytest.mark.parametrize("given", [1.0, (0.1,), (0.1, 1.2), "much", True])
+def test_dropout_is_one_rate_or_two(given: Any) -> None:
+    with pytest.raises(ConfigError, match=r"is neither a rate in .* nor two of them, of the first and the last layer"):
+        CNN(dropout=given)
+    assert CNN(dropout=0.3).to_json()["dropout"] == 0.3
+    assert CNN(dropout=0).digest() == CNN(dropout=0.0).digest()
+
+
 @pytest.mark.parametrize("name", ["base", "v2", "v3", "wide", "residual", "fast"])
 def test_the_weights_of_a_body_fit_at_any_dropout(name: str) -> None:
     recipe = network_of(name)
@@ -184,6 +208,25 @@ def test_a_classifier_names_the_encoder_it_started_from(ran: Result) -> None:
         assert made.history["pretraining"] == encoder.history
         assert encoder.trained <= made.seen
     assert heir(ran, "heir random-encoder").start["source"] == "random"
+
+
+def test_the_weights_that_an_encoder_started_from_are_named_to_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "body.safetensors"
+    with rng.forked(0):
+        save_file(timm.create_model("test_resnet", pretrained=False).state_dict(), path)
+    own = CLASSIFIER.changed(network={"kind": "timm:test_resnet", "weights": str(path)}, view=View(size=32))
+    study = tiny("baseline", Arm("clr", pretrain=SimCLR(training=TRAINING), control=False), classifier=own, repeats=1)
+    result = handful.run(study, tmp_path / "store", engine="serial", device="cpu", budget=None)
+    told = {arm["name"]: arm["start"]["source"] for arm in result.to_json()["arms"]}
+    folder = result.store.folder(result.keys("clr", "pretraining")[0])
+    fitted = load_pretrained(folder).fitted
+    assert told == {"baseline": f"file {path}", "clr": f"encoder {fitted}, from file {path}"}
+    card = json.loads((folder / "pretrained.json").read_text(encoding="utf-8"))
+    del card["source"]  # as earlier versions wrote it
+    (folder / "pretrained.json").write_text(json.dumps(card), encoding="utf-8")
+    network = own.network.build(1, 32, 3, None)
+    key = result.keys("clr", "pretraining")[0]
+    assert inherited(result.store, key).put_into(network).source == f"encoder {fitted}"
 
 
 def test_a_doctored_encoder_is_refused(tmp_path: Path) -> None:

@@ -70,6 +70,8 @@ def test_json_has_every_number_under_its_name(result: Result) -> None:
         for one in arm["per_class"]:
             assert set(one) == {"name", "support", *PER_CLASS, *(f"{name}_interval" for name in PER_CLASS)}
     baseline, vae, rebuilt = made["arms"]
+    assert baseline["start"] == vae["start"] == {"source": "random", "digest": ""}
+    assert rebuilt["start"] is None
     assert baseline["versus_reference"] is None
     assert {"reference", "difference", "interval", "p_value", "p_adjusted", "verdict"} <= set(vae["versus_reference"])
     assert vae["versus_reference"]["reference"] == "baseline"

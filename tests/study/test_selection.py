@@ -17,8 +17,9 @@ from handful.generate.select_confidence import Confident
 from handful.generate.select_copies import RejectCopies
 from handful.generate.select_diverse import KCentre
 from handful.generate.select_ssim import BestSSIM
+from handful.report.arm_words import arm_words
 from handful.report.collect import page_of
-from handful.report.facts import arm_words, drawing_words
+from handful.report.facts import drawing_words
 from handful.show import print_result
 from handful.study.arms import SELECTIONS, arm_named
 from handful.study.plan import make_plan

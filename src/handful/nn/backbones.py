@@ -22,7 +22,7 @@ from handful import rng
 from handful.errors import ConfigError, WeightsError
 from handful.nn.network import Network, NetworkRecipe, PooledHead, Start, with_dropout
 from handful.nn.timm_models import timm_body
-from handful.nn.weight_files import file_digest, fill, locate_weights, read_weights, state_digest
+from handful.nn.weight_files import file_digest, fill, given_weights, locate_weights, read_weights, state_digest
 from handful.nn.weights import Timm, backbone
 
 HIDDEN_DROPOUT = 0.5  # of dense layers of one's own
@@ -101,13 +101,15 @@ class Backbone(NetworkRecipe):
         known = backbone(self.kind)
         state = known.as_here(read_weights(path), network.plain, source)
         fill(network.plain, network.completed(state), source)
-        published = known.published()
-        return Start(source, state_digest(state), published.mean, published.std)
+        mean, std = known.scale()
+        return Start(source, state_digest(state), mean, std)
 
     def _file(self) -> tuple[Path, str]:
         """The file of its weights, with the content that was planned, and where it came from."""
-        given = None if self.weights == "pretrained" else Path(self.weights).expanduser()
-        path, source = locate_weights(self.kind, backbone(self.kind).published().origin, given)
+        if self.weights == "pretrained":
+            path, source = locate_weights(self.kind, backbone(self.kind).published().origin)
+        else:
+            path, source = given_weights(self.kind, Path(self.weights).expanduser())
         if self.sha256 and _content(path) != self.sha256:
             raise WeightsError(f"{source}: its SHA-256 is not {self.sha256}; these are other weights than were planned")
         return path, source

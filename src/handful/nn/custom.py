@@ -15,6 +15,7 @@ from torch import nn
 from handful.errors import ConfigError, StoreError
 from handful.nn.network import Network, NetworkRecipe, Start, with_dropout
 
+FACTORY = r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$"
 _ASKED: set[str] = set()  # factories that this process was asked for, and may therefore run again
 
 
@@ -36,7 +37,7 @@ class Custom(NetworkRecipe):
     """
 
     kind: Literal["custom"] = "custom"
-    factory: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")]
+    factory: Annotated[str, Field(pattern=FACTORY)]
     options: dict[str, JsonValue] = Field(default_factory=dict)
 
     @property

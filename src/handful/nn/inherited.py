@@ -24,6 +24,7 @@ class Inherited:
         seen: these, and those that chose its weights; none of them may be scored.
         mean, std: of the channels of pictures in [0, 1], which it expects.
         history: learning curves of its own training, JSON values.
+        source: of the weights that its own training started from, see `Start`; empty: random ones, or not known.
     """
 
     weights: Mapping[str, torch.Tensor] = field(repr=False)
@@ -33,6 +34,7 @@ class Inherited:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     history: dict[str, Any] = field(repr=False)
+    source: str = ""
 
     def put_into(self, network: Network) -> Start:
         """Replace the weights of a network's body; its head keeps its own.
@@ -44,4 +46,5 @@ class Inherited:
             network.body.load_state_dict(dict(self.weights))
         except RuntimeError as error:
             raise DataError(f"the weights of encoder {self.fitted[:12]} are of another architecture: {error}") from None
-        return Start(f"encoder {self.fitted}", state_digest(dict(self.weights)), self.mean, self.std)
+        before = f", from {self.source}" if self.source not in ("", "random") else ""
+        return Start(f"encoder {self.fitted}{before}", state_digest(dict(self.weights)), self.mean, self.std)

@@ -5,13 +5,26 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import torch
+from pydantic import BeforeValidator
 from torch import nn
 
 from handful.config import Recipe
+from handful.errors import ConfigError
 from handful.nn.dropout import Dropout
+
+
+def _rates(given: Any) -> Any:
+    rates = given if isinstance(given, list | tuple) and len(given) == 2 else [given]
+    if not all(isinstance(one, int | float) and not isinstance(one, bool) and 0 <= one < 1 for one in rates):
+        raise ConfigError(f"{given!r} is neither a rate in [0, 1) nor two of them, of the first and the last layer")
+    return tuple(given) if isinstance(given, list) else given
+
+
+# of all layers, or of the first and the last
+DropoutRates = Annotated[float | tuple[float, float], BeforeValidator(_rates)]
 
 
 class Network(nn.Module):
@@ -89,8 +102,8 @@ class Start:
     """Where a network's weights came from before it was trained.
 
     Args:
-        source: `random`, 'file PATH', 'package NAME VERSION', 'download URL', 'encoder DIGEST' or
-            'function MODULE:NAME'.
+        source: `random`, 'file PATH', 'package NAME VERSION', 'download URL', 'function MODULE:NAME' or
+            'encoder DIGEST', with ', from' and one of these where the encoder's own training started from weights.
         digest: SHA-256 (hex) of the weights it started from; empty for random ones.
         mean, std: of the channels of pictures in [0, 1], which those weights expect; None: those of the training part.
     """
@@ -163,3 +176,20 @@ def with_dropout(network: nn.Module, rate: float | None) -> None:
     for module in network.modules():
         if rate is not None and isinstance(module, nn.Dropout | nn.Dropout2d):
             module.p = rate
+
+
+def built(recipe: NetworkRecipe, channels: int, size: int, num_classes: int, dropout: DropoutRates | None) -> Network:
+    """Return a recipe's network as `NetworkRecipe.build` does, its dropout one rate or a linear ramp over its layers.
+
+    Args:
+        dropout: (first, last) gives the dropout layers of the network, in their order, rates from the first to the
+            last; a single one has the first.
+    """
+    if not isinstance(dropout, tuple):
+        return recipe.build(channels, size, num_classes, dropout)
+    network = recipe.build(channels, size, num_classes, max(dropout))  # at a rate of 0 it may leave layers out
+    layers = [one for one in network.modules() if isinstance(one, nn.Dropout | nn.Dropout2d)]
+    first, last = dropout
+    for place, layer in enumerate(layers):
+        layer.p = first + (last - first) * place / max(len(layers) - 1, 1)
+    return network

@@ -15,7 +15,9 @@ NETWORKS: dict[str, type[NetworkRecipe]] = {**SINGLE, "encoder": Encoder, "fusio
 
 
 def network_of(given: Any) -> NetworkRecipe:
-    """Return a recipe of NETWORKS from a name, `timm:NAME`, a table of fields with `kind`, a recipe, or a function.
+    """Return a recipe of NETWORKS from a name, a table of fields with `kind`, a recipe, or a function of one's own.
+
+    A name is one of the table, `timm:NAME` for a model of timm, or `package.module:function` for a function.
 
     Raises:
         ConfigError: an unknown name or field, with the nearest one; a function that no other process could find.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -48,7 +48,7 @@ class Summary:
     Args:
         picture: C, H, W.
         layers: every layer without parts, and every module with parameters of its own, in the order of their calls.
-        stages: blocks of the body from the pictures on, then the head.
+        stages: blocks of the body from the pictures on, then the head; empty for networks that generate.
         parameters, trained: of the whole network.
         buffers: numbers that are kept and not trained, such as the means of a batch norm.
         multiply_adds: of one picture, all operations included.
@@ -87,26 +87,49 @@ def summarize(network: Network, channels: int, size: int, frozen: Collection[nn.
         channels, size: of the pictures, [1, channels, size, size].
         frozen: modules whose parameters are never trained, beside those that need no gradient.
     """
-    still = {id(one) for module in frozen for one in module.parameters()}
-    trained = {id(one) for one in network.parameters() if one.requires_grad} - still
+    images = torch.full((1, channels, size, size), 0.5, device=next(iter(network.parameters())).device)
     stages = [*_blocks(network), network.head]
-    seen = _Seen(network, {id(stage) for stage in stages})
-    modes = [(module, module.training) for module in network.modules()]
-    device = next(iter(network.parameters())).device
+    return _summary(network, lambda: network(images), (channels, size, size), frozen, stages)
+
+
+def summarize_together(
+    networks: Mapping[str, nn.Module], picture: tuple[int, int, int], run: Callable[[], object]
+) -> Summary:
+    """Return what networks that are trained together are made of, from one pass in evaluation mode; no stages.
+
+    Args:
+        networks: by the name that their layers' names start with; left as they were found.
+        picture: C, H, W.
+        run: takes one picture, or what one is made from, through all of them.
+    """
+    return _summary(nn.ModuleDict(dict(networks)), run, picture)
+
+
+def _summary(
+    whole: nn.Module,
+    run: Callable[[], object],
+    picture: tuple[int, int, int],
+    frozen: Collection[nn.Module] = (),
+    stages: Sequence[nn.Module] = (),
+) -> Summary:
+    still = {id(one) for module in frozen for one in module.parameters()}
+    trained = {id(one) for one in whole.parameters() if one.requires_grad} - still
+    seen = _Seen(whole, {id(stage) for stage in stages})
+    modes = [(module, module.training) for module in whole.modules()]
+    whole.eval()
     try:
         with seen.watching(), torch.no_grad(), seen.counter:
-            network.eval()(torch.full((1, channels, size, size), 0.5, device=device))
+            run()
     finally:
         for module, mode in modes:
             module.training = mode
-    layers = tuple(_layers(seen.calls, trained))
     return Summary(
-        picture=(channels, size, size),
-        layers=layers,
+        picture=picture,
+        layers=tuple(_layers(seen.calls, trained)),
         stages=tuple(_stages(stages, seen, trained)),
-        parameters=sum(one.numel() for one in network.parameters()),
-        trained=sum(one.numel() for one in network.parameters() if id(one) in trained),
-        buffers=sum(one.numel() for one in network.buffers()),
+        parameters=sum(one.numel() for one in whole.parameters()),
+        trained=sum(one.numel() for one in whole.parameters() if id(one) in trained),
+        buffers=sum(one.numel() for one in whole.buffers()),
         multiply_adds=seen.counter.get_total_flops() // 2,
         activations=sum(_numel(call.output) for call in seen.calls),
     )
@@ -123,7 +146,7 @@ class _Call:
 class _Seen:
     """Notes every call of a layer during one forward pass, and every call of a stage."""
 
-    def __init__(self, network: Network, stages: Collection[int]) -> None:
+    def __init__(self, network: nn.Module, stages: Collection[int]) -> None:
         self.counter = FlopCounterMode(display=False)
         self.calls: list[_Call] = []
         self.whole: dict[int, _Call] = {}

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from handful import rng
-from handful.errors import ConfigError, nearest
+from handful.errors import ConfigError
+from handful.nn.weights import default_card
 
 _DROPOUT = {"tf_efficientnet_lite0": 0.2, "tf_efficientnet_lite1": 0.2, "tf_efficientnet_lite2": 0.3}  # as published
 
@@ -41,19 +42,18 @@ def timm_body(architecture: str, channels: int, size: int, drawn: bool) -> TimmB
         drawn: its weights are kept; else they will be filled, and the global stream stays where it is.
 
     Raises:
-        ConfigError: timm has no such model, or it does not take pictures of this size.
+        ConfigError: timm has no such model, or it does not take pictures of this size, or its body gives no tensor.
     """
     import timm
 
     family = architecture.partition(".")[0]
-    if not timm.is_model(family):
-        raise ConfigError(f"timm has no model {architecture!r}{nearest(family, timm.list_models())}")
-    card = timm.get_pretrained_cfg(architecture)
-    sized: dict[str, Any] = {"img_size": size} if card is not None and card.fixed_input_size else {}
+    sized: dict[str, Any] = {"img_size": size} if default_card(architecture).fixed_input_size else {}
     with nullcontext() if drawn else rng.forked():
         try:
             model: Any = timm.create_model(architecture, pretrained=False, in_chans=channels, **sized)
             maps = _gives_maps(model, channels, size)
+        except ConfigError:
+            raise
         except (RuntimeError, ValueError, AssertionError, TypeError) as error:
             raise ConfigError(
                 f"network 'timm:{architecture}': does not take pictures of {size} px with {channels} channels: {error}"
@@ -71,6 +71,11 @@ def _gives_maps(model: Any, channels: int, size: int) -> bool:
     model.eval()
     with torch.no_grad():
         maps = model.forward_features(picture)
+        if not isinstance(maps, torch.Tensor):
+            raise ConfigError(
+                f"network 'timm:{model.pretrained_cfg['architecture']}': its body gives {type(maps).__name__}, not one "
+                "tensor of maps or features, so no last layer can be put on it; take another model of timm"
+            )
         features = model.forward_head(maps, pre_logits=True)
     model.train()
     if maps.ndim != 4 or features.ndim != 2 or maps.shape[1] != features.shape[1]:

@@ -106,15 +106,10 @@ def locate_weights(name: str, origin: Origin, given: Path | None = None) -> tupl
         WeightsError: there is none; says which file to put where.
     """
     if given is not None:
-        if not given.is_file():
-            raise WeightsError(f"{given}: no such file of weights for {name}")
-        return given, f"file {given}"
-    if (packaged := _packaged(origin.package)) is not None:
-        return packaged, f"package {origin.package} {importlib.metadata.version(origin.package)}"
+        return given_weights(name, given)
+    if (here := weights_here(origin)) is not None:
+        return here
     folder = weights_dir()
-    for file in origin.files:
-        if (folder / file).is_file():
-            return _as_promised(folder / file), f"file {folder / file}"
     try:
         _download(origin.url, folder / origin.files[0])
     except (OSError, HTTPException) as error:
@@ -125,6 +120,30 @@ def locate_weights(name: str, origin: Origin, given: Path | None = None) -> tupl
             f"into {folder} as {' or '.join(origin.files)}"
         ) from None
     return _as_promised(folder / origin.files[0]), f"download {origin.url}"
+
+
+def given_weights(name: str, path: Path) -> tuple[Path, str]:
+    """Return a file of weights for a network and where it came from, wherever else its weights might be had.
+
+    Raises:
+        WeightsError: no such file.
+    """
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file of weights for {name}")
+    return path, f"file {path}"
+
+
+def weights_here(origin: Origin) -> tuple[Path, str] | None:
+    """Return the file of published weights on this machine and where it came from; None where they are to be fetched.
+
+    Raises:
+        WeightsError: a file whose content is not that of its name.
+    """
+    if (packaged := packaged_weights(origin.package)) is not None:
+        return packaged, f"package {origin.package} {importlib.metadata.version(origin.package)}"
+    folder = weights_dir()
+    found = next((folder / file for file in origin.files if (folder / file).is_file()), None)
+    return None if found is None else (_as_promised(found), f"file {found}")
 
 
 def _as_promised(path: Path) -> Path:
@@ -197,8 +216,8 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _packaged(package: str) -> Path | None:
-    """The weight file in an installed package, found without running the package."""
+def packaged_weights(package: str) -> Path | None:
+    """Return the weight file in an installed package, found without running the package; None: there is none."""
     found = importlib.util.find_spec(package.replace("-", "_")) if package else None
     folders = found.submodule_search_locations if found else None
     return next((path for folder in folders or () for path in sorted(Path(folder).glob("models/*.pth"))), None)

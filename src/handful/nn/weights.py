@@ -18,7 +18,17 @@ from typing import TYPE_CHECKING, Any
 from handful import rng
 from handful.errors import ConfigError, WeightsError, nearest, unknown
 from handful.nn.weight_files import Facts as Facts
-from handful.nn.weight_files import Origin, State, fill, find_weights, state_digest
+from handful.nn.weight_files import (
+    Origin,
+    State,
+    fill,
+    find_weights,
+    given_weights,
+    packaged_weights,
+    read_weights,
+    state_digest,
+    weights_here,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -68,6 +78,18 @@ def backbone(name: str) -> Timm | Torchvision:
     return BACKBONES.get(name) or Timm(name.removeprefix("timm:"))
 
 
+def at_hand(name: str) -> bool:
+    """Return whether the published weights of a network are on this machine, so that none are fetched.
+
+    Raises:
+        ConfigError: an unknown name.
+        WeightsError: a file whose content is not that of its name.
+    """
+    known = backbone(name)
+    packaged = isinstance(known, Timm) and packaged_weights(known.package) is not None  # told without timm
+    return packaged or weights_here(known.published().origin) is not None
+
+
 @dataclass(frozen=True)
 class Timm:
     """A model of timm: `architecture`, with or without a tag; `package`: carries its weights; `size`: other input."""
@@ -79,8 +101,13 @@ class Timm:
     def __call__(self, name: str, weights: Path | None) -> tuple[nn.Module, Facts]:
         import timm
 
-        full, card = timm_card(self.architecture)
-        state, source = find_weights(name, self.published().origin, weights)
+        if weights is None:
+            full, card = timm_card(self.architecture)
+            state, source = find_weights(name, self.published().origin)
+        else:  # of any model, also of one that nothing was published for
+            full, card = self.architecture, default_card(self.architecture)
+            path, source = given_weights(name, weights)
+            state = read_weights(path)
         options: dict[str, Any] = {} if self.size is None else {"img_size": self.size}
         with rng.forked():  # building draws weights, and `fill` replaces every one of them
             network: Any = timm.create_model(full, pretrained=False, **options)
@@ -101,6 +128,11 @@ class Timm:
     def strip(self, network: Any) -> None:
         if network.num_classes:
             network.reset_classifier(0)
+
+    def scale(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Return the `mean` and `std` that weights of this model expect, published ones or others."""
+        card = default_card(self.architecture)
+        return tuple(card.mean), tuple(card.std)
 
     def published(self) -> Published:
         full, card = timm_card(self.architecture)
@@ -167,6 +199,11 @@ class Torchvision:
             return Published(origin, (0.5,) * 3, (0.5,) * 3)  # what `transform_input` comes to
         return Published(origin, tuple(shown.mean), tuple(shown.std))
 
+    def scale(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Return the `mean` and `std` that weights of this model expect."""
+        published = self.published()
+        return published.mean, published.std
+
     def as_here(self, state: State, network: nn.Module, source: str) -> State:
         return state
 
@@ -186,6 +223,24 @@ class Torchvision:
         return network.classifier[1 if self.architecture == "squeezenet1_1" else -1]
 
 
+def default_card(model: str) -> Any:
+    """Return timm's card of a model, of which weights may be published or not.
+
+    Raises:
+        ConfigError: an unknown model, or a tag that it does not have.
+    """
+    import timm
+
+    family = model.partition(".")[0]
+    if not timm.is_model(family):
+        raise ConfigError(f"timm has no model {model!r}{nearest(family, timm.list_models())}")
+    try:
+        return timm.get_pretrained_cfg(model)
+    except RuntimeError:
+        tags = timm.list_models(f"{family}.*", pretrained=True)
+        raise ConfigError(unknown(f"weights of timm's {family}:", model, [family, *tags])) from None
+
+
 def timm_card(model: str) -> tuple[str, Any]:
     """Return the full name of a pretrained model of timm, with the tag of its weights, and timm's card of it.
 
@@ -196,6 +251,11 @@ def timm_card(model: str) -> tuple[str, Any]:
 
     family = model.partition(".")[0]
     tags = timm.list_models(f"{family}.*", pretrained=True)
+    if not tags and timm.is_model(family):
+        raise ConfigError(
+            f'timm:{family}: no weights are published for it; give a file of them (weights = "PATH"), or '
+            'weights = "random"'
+        )
     if not tags:
         raise ConfigError(f"timm has no pretrained model {model!r}{nearest(family, timm.list_models())}")
     if "." in model and model not in tags:

@@ -51,7 +51,7 @@ def _reached(row: dict[str, Any]) -> Reached:
         word=row["word"],
         values={name: one for name, one in means.items() if one},
         accuracy=row["accuracy"],
-        accuracy_change=row["accuracy_change"],
+        accuracy_change=Mean(row["accuracy_change"], None, _pair(row["accuracy_change_interval"]), ()),
     )
 
 
@@ -61,8 +61,12 @@ def _means(told: dict[str, Any]) -> dict[str, Mean]:
 
 
 def _mean(value: float | None, interval: list[float] | None) -> Mean | None:
-    return None if value is None else Mean(value, None, (interval[0], interval[1]) if interval else None, ())
+    return None if value is None else Mean(value, None, _pair(interval), ())
+
+
+def _pair(interval: list[float] | None) -> tuple[float, float] | None:
+    return (interval[0], interval[1]) if interval else None
 
 
 def _bins(told: dict[str, Any]) -> Reliability:
-    return Reliability(*(tuple(told["bins"][name]) for name in ("confidence", "accuracy", "count")))
+    return Reliability(*(tuple(told["bins"][name]) for name in ("confidence", "accuracy", "low", "high", "count")))

@@ -8,9 +8,10 @@ import numpy as np
 
 from handful.compare import simultaneous_level
 from handful.data.files import shown
+from handful.report.arm_words import arm_words
 from handful.report.believed import calibrated_of, goals_of
 from handful.report.curves import panels_of
-from handful.report.facts import Fact, arm_words, digests_of, notes_of, protocol_facts, seeds_of
+from handful.report.facts import Fact, digests_of, notes_of, protocol_facts, seeds_of
 from handful.report.generated import generated_of
 from handful.report.mistakes import confused_of, mistakes_of
 from handful.report.page import (
@@ -80,6 +81,7 @@ def _arm(result: Result, name: str, place: int) -> ArmPage:
     finished = sorted(result.predictions(name)) or sorted(result.keys(name, "reconstruction"))
     validation, costs, versus = result.validation(name), result.costs(name), result.versus.get(name)
     drawn = [key for _, key in sorted(result.keys(name, "synthetic").items())[:1]]
+    diagnosis = result.diagnosis(name)
     return ArmPage(
         name=shown(name),
         slug=f"arm{place}",
@@ -94,7 +96,8 @@ def _arm(result: Result, name: str, place: int) -> ArmPage:
         confusion=result.confusion(name) if score else None,
         confused=confused_of(result, name),
         panels=panels_of(result, name),
-        diagnosis=diagnosis.whole.said if (diagnosis := result.diagnosis(name)) else "",
+        diagnosis=diagnosis.whole.said if diagnosis else "",
+        diagnoses=tuple((repeat, run.said) for repeat, run in diagnosis.runs.items()) if diagnosis else (),
         wanted=tuple(result.store.record(drawn[0])["result"]["wanted"]) if drawn else None,
         trained=result.trained(name),
         calibrated=calibrated_of(result, name),

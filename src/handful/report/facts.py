@@ -1,4 +1,4 @@
-"""What the report says of a study beside its scores: protocol, arms in words, seeds, digests, what was left out."""
+"""What the report says of a study beside its scores: protocol, seeds, digests, what was left out."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from handful.data.balance import balance_words
 from handful.data.files import shown
-from handful.generate.select import selection_words
+from handful.report.arm_words import classifier_words
 from handful.scores import SCORES
 from handful.study.arms import Arm
 from handful.study.protocol import INFLATED
@@ -40,47 +39,6 @@ class Seeds:
     order: str
 
 
-def arm_words(arm: Arm) -> str:
-    """Return what an arm changes, in words."""
-    words = []
-    if arm.classifier is not None:
-        words.append(f"a classifier of its own ({arm.classifier.kind})")
-    if arm.balance is not None:
-        words.append(balance_words(arm.balance))
-    if arm.augment is not None and not arm.augments_once:
-        words.append("classical augmentation of every batch")
-    if arm.mix is not None:
-        words.append(" and ".join(name for name in ("mixup", "cutmix") if getattr(arm.mix, name)) + " of every batch")
-    if arm.cap is not None:
-        words.append(f"real pictures of a class limited to {arm.cap}")
-    if arm.copies:
-        words.append("classes filled by augmented copies, made once")
-    if arm.enlarge is not None:
-        words.append(f"{arm.enlarge} augmented copies of every picture, made once")
-    if arm.generator is not None:
-        kind = arm.generator.kind
-        if arm.judged_by == "reconstruction":
-            return f"no classifier: how well {kind} rebuilds the test pictures"
-        words.append(f"synthetic pictures by {kind}, {_amount_words(arm)}")
-        if selected := selection_words(arm.selection):
-            words.append(f"selected by {selected}")
-        if arm.gate is not None and arm.gate.kind == "none":
-            words.append("near copies of training pictures let pass")
-    if not arm.real:
-        words.append("trained on synthetic pictures alone")
-    return "; ".join(words) or "no treatment"
-
-
-def _amount_words(arm: Arm) -> str:
-    if arm.add is not None:
-        return f"{arm.add} for every class"
-    return "as many as real ones" if "replace" in arm.amount else f"classes filled to {_level(arm.fill_to)}"
-
-
-def _level(fill_to: int | str | None) -> str:
-    return f"{fill_to} pictures" if isinstance(fill_to, int) else "the largest one"
-
-
 def protocol_facts(result: Result) -> tuple[Fact, ...]:
     """Return the protocol, a line each."""
     protocol, study = result.protocol, result.study
@@ -102,7 +60,7 @@ def protocol_facts(result: Result) -> tuple[Fact, ...]:
         Fact("copies of one picture", "counted once" if protocol.copies == "once" else "kept (a flaw)"),
         *([Fact("near copies of training pictures", _gate_words(result))] if any(_generators(result)) else []),
         Fact("long tail", "; ".join(_tail(protocol.long_tail)) or "as it is"),
-        Fact("classifier", f"{study.classifier.kind}, {view.size} × {view.size} px, {view.resize}"),
+        Fact("classifier", f"{classifier_words(study.classifier)}, {view.size} × {view.size} px, {view.resize}"),
         Fact("seed", str(protocol.seed)),
         Fact("flaws", "; ".join(f"{flaw} ({INFLATED[flaw]})" for flaw in protocol.all_flaws) or "none"),
     ]

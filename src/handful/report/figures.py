@@ -243,11 +243,13 @@ def reliability(page: Page, arm: ArmPage) -> str:
             upper, lower = grid[0][place], grid[1][place]
             edges, width = np.arange(len(bins.count)) / len(bins.count), 1 / len(bins.count)
             full = [b for b, count in enumerate(bins.count) if count]
-            said, right = (
-                np.array([values[b] for b in full], dtype=float) for values in (bins.confidence, bins.accuracy)
+            said, right, low, high = (
+                np.array([values[b] for b in full], dtype=float)
+                for values in (bins.confidence, bins.accuracy, bins.low, bins.high)
             )
             upper.plot((0, 1), (0, 1), color=MUTED, linewidth=0.9, linestyle="--")
             upper.vlines(said, np.minimum(said, right), np.maximum(said, right), color=HURTS, linewidth=2, alpha=0.5)
+            upper.vlines(said, low, high, color=ACCENT, linewidth=0.9)
             share = np.array([bins.count[b] for b in full]) / max(sum(bins.count), 1)
             upper.scatter(said, right, s=8 + 90 * np.sqrt(share), color=ACCENT, linewidth=0, zorder=3, clip_on=False)
             upper.set_title(title)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from handful.errors import ConfigError
 from handful.nn.summary import Summary
 from handful.report.html import environment
 from handful.report.svg import short
+from handful.study.summarized import Shown
 
 PER_ROW, CELL, TALLEST, ROW = 7, 144, 96, 186
 COLOURS = {"ink": "#1b1d21", "muted": "#5d636c", "accent": "#1f5fa8", "wash": "#edf3fa", "band": "#efede7"}
@@ -28,15 +30,18 @@ class _Box:
     trained: bool
 
 
-def write_summary(path: Path, title: str, summary: Summary) -> Path:
-    """Write the page (.html) or the drawing alone (.svg), aside and renamed, and return its path.
+def write_summary(path: Path, networks: Sequence[Shown]) -> Path:
+    """Write the page (.html) of all networks or the drawing (.svg) of the first, aside and renamed; return its path.
 
     Raises:
-        ConfigError: another suffix.
+        ConfigError: another suffix, or a drawing of a generator.
     """
     if path.suffix not in (".html", ".svg"):
         raise ConfigError(f"{path}: a summary is written as .html or .svg")
-    text = page(title, summary) if path.suffix == ".html" else diagram(summary, colours=COLOURS)
+    first = networks[0].summary
+    if path.suffix == ".svg" and not first.stages:
+        raise ConfigError(f"{path}: {networks[0].title} has no drawing, only a table of layers; write .html")
+    text = page(networks) if path.suffix == ".html" else diagram(first, colours=COLOURS)
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     aside.write_text(text, encoding="utf-8")
@@ -44,10 +49,13 @@ def write_summary(path: Path, title: str, summary: Summary) -> Path:
     return path
 
 
-def page(title: str, summary: Summary) -> str:
-    """Return the page as HTML: the drawing, then the table of layers."""
+def page(networks: Sequence[Shown]) -> str:
+    """Return the page as HTML: of each network the drawing, where it has one, then the table of layers."""
     template = environment().get_template("network.html.j2")
-    return template.render(title=title, told=summary, diagram=Markup(diagram(summary)), shape=shape_words)
+    drawings = [Markup(diagram(one.summary)) if one.summary.stages else "" for one in networks]
+    return template.render(
+        title=networks[0].title, networks=list(zip(networks, drawings, strict=True)), shape=shape_words
+    )
 
 
 def diagram(summary: Summary, colours: dict[str, str] | None = None) -> str:

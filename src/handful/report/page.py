@@ -66,10 +66,16 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class Reliability:
-    """Bins of confidence in one arm, all repeats together; confidence and accuracy None in an empty one."""
+    """Bins of confidence in one arm, all repeats together; all but the count None in an empty one.
+
+    Args:
+        low, high: limits (95 %) of the accuracy.
+    """
 
     confidence: tuple[float | None, ...]
     accuracy: tuple[float | None, ...]
+    low: tuple[float | None, ...]
+    high: tuple[float | None, ...]
     count: tuple[int, ...]
 
 
@@ -100,7 +106,7 @@ class Reached:
     word: str
     values: dict[str, Mean]
     accuracy: float
-    accuracy_change: float
+    accuracy_change: Mean
 
 
 @dataclass(frozen=True)
@@ -143,6 +149,7 @@ class ArmPage:
         confusion: int [K, K] summed over repeats, None where nothing is predicted.
         confused: which test pictures were taken for what, the most frequent confusions.
         diagnosis: whether its classifiers fit, overfit, underfit or have not converged; empty where none is finished.
+        diagnoses: the same of each run, by repeat.
         trained: real and made pictures per class that its classifier saw, None where none is finished.
         wanted: how many synthetic pictures it was to get per class; None where it has no generator.
         calibrated, goals: None and empty where nothing is predicted.
@@ -167,6 +174,7 @@ class ArmPage:
     cost: Cost
     calibrated: Calibrated | None = None
     goals: tuple[GoalRow, ...] = ()
+    diagnoses: tuple[tuple[int, str], ...] = ()
 
     @property
     def word(self) -> str:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from handful.classify.cnn import CNN
+from handful.generate.neural import NeuralRecipe
+from handful.generate.summarized import networks_of
+from handful.nn.summary import Stage
 from handful.report.network import diagram
 from handful.reproduce.entry import Finished, Section
 from handful.reproduce.rows import table_of
@@ -28,6 +32,17 @@ def networks_section(finished: Finished, result: Result, key: str, arms: Sequenc
     columns = ("network of", "pictures", "parameters", "trained", "multiply-adds")
     legend = f"Drawn in turn: {', '.join(row[0] for row in rows)}." if rows else ""
     return Section("Networks", (), (table_of("networks", "Sizes", columns, rows),), tuple(figures), legend=legend)
+
+
+def autoencoder_section(recipe: NeuralRecipe, channels: int, size: int, num_classes: int) -> Section:
+    """Return a drawing of a generator's networks, a box for each layer with weights, and the same as a table."""
+    found = networks_of(recipe, channels, size, num_classes)
+    layers = [one for one in found.layers if one.parameters]
+    stages = tuple(Stage(**{**vars(one), "name": one.name.split(".", 1)[-1]}) for one in layers)
+    rows = [(one.name, one.kind, " x ".join(map(str, one.output)), f"{one.parameters:,}") for one in layers]
+    rows.append(("all", "", "", f"{found.parameters:,}"))
+    table = table_of("autoencoder", "Layers with weights", ("layer", "kind", "output", "parameters"), rows)
+    return Section("The autoencoder", (), (table,), (diagram(replace(found, stages=stages)),))
 
 
 def _recipes(finished: Finished, result: Result, key: str, arms: Sequence[str]) -> Iterator[tuple[str, CNN]]:

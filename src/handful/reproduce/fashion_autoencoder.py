@@ -14,7 +14,7 @@ from handful.generate.autoencoder import Autoencoder
 from handful.generate.table import load_generator
 from handful.nn.small import V2
 from handful.reproduce.curves import curves_and_confusion
-from handful.reproduce.drawn import networks_section
+from handful.reproduce.drawn import autoencoder_section, networks_section
 from handful.reproduce.entry import Finished, Inputs, Reproduction, Row, Section, Studies, Table
 from handful.reproduce.figures import Line, lines
 from handful.reproduce.inputs import FASHION, opened
@@ -140,6 +140,7 @@ def sections(finished: Finished) -> tuple[Section, ...]:
         made.append(curves_and_confusion(result, (HEIR, CODE, RAISED, OURS)))
     if (result := finished.result("autoencoders")) is not None:
         made.append(_reconstructions(result))
+    made.append(autoencoder_section(autoencoder(finished.scale, *BASE), 1, 28, 10))
     return tuple(made)
 
 

@@ -23,7 +23,7 @@ SAMPLE = 2000  # pictures that flips are tried on
 
 
 def weights_at_hand() -> bool:
-    """Return whether the weights that a recommendation can start from are installed."""
+    """Return whether the weights that a recommendation can start from are on this machine."""
     return installed_extractor() is not None
 
 

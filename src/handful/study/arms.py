@@ -20,6 +20,7 @@ from handful.generate.select import GATES, SELECTORS, KeepAll, in_turn
 from handful.generate.selection import Selection
 from handful.generate.table import GENERATORS
 from handful.generate.vae import VAE
+from handful.nn.network import DropoutRates
 
 AnyClassifier = Annotated[
     ClassifierRecipe, BeforeValidator(lambda given: choose(CLASSIFIERS, given, "classifier")), SerializeAsAny()
@@ -74,7 +75,8 @@ class Arm(Recipe):
             from its own network after contrastive training without labels: `simclr`, or a `SimCLR`.
         control: with `pretrain`, an arm `NAME random-encoder` is added: the same classifier from random weights (after
             `simclr`, from what its network starts with); not where an arm of the study is that already.
-        dropout: one rate for all dropout layers of the classifier; with `pretrain`, after inheriting.
+        dropout: one rate for all dropout layers of the classifier, or (first, last), a linear ramp over them; with
+            `pretrain`, after inheriting.
         classifier: a classifier of its own instead of the study's.
         recommended: its classifier is the complete recipe that `handful.classify.recommend` recommends for the
             pictures, augmentation included; filled in as `classifier` when the study is planned.
@@ -98,7 +100,7 @@ class Arm(Recipe):
     real: bool = True
     pretrain: AnyPretraining | None = None
     control: bool = True
-    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+    dropout: DropoutRates | None = None
     classifier: AnyClassifier | None = None
     recommended: bool = False
     judged_by: Literal["classifier", "reconstruction"] = "classifier"

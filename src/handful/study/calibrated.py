@@ -9,18 +9,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handful.calibration import (
+    NUM_BINS,
     Temperature,
     at_temperature,
+    bin_of,
+    confidences,
     ece_if_calibrated,
     fit_temperature,
     reliability,
 )
+from handful.classify.diagnose import wilson
 from handful.influence import compare_probs, estimate_probs
 from handful.scores import SCORES
 from handful.study.versus import bounds_of
 
 Part = tuple[NDArray[Any], NDArray[Any]]  # labels int [n], probs [n, K]
 JUDGED = ("ece", "log_loss")
+LEVEL = 0.95
 
 
 def calibration_of(probs: NDArray[Any], labels: NDArray[Any], validation: Sequence[Part]) -> dict[str, Any]:
@@ -32,8 +37,9 @@ def calibration_of(probs: NDArray[Any], labels: NDArray[Any], validation: Sequen
         validation: labels and probabilities of each repeat's validation part; may be empty.
 
     Returns:
-        `before`: mean and interval (95 %) of `ece` and `log_loss` over repeats, and `bins`: confidence, accuracy (None
-        in an empty bin) and count of the answers of all repeats together; `ece_if_calibrated`: the ECE that chance
+        `before`: mean and interval (95 %) of `ece` and `log_loss` over repeats, and `bins`: confidence, accuracy with
+        Wilson's limits (95 %) `low` and `high` for as many draws as there are different pictures (all four None in an
+        empty bin), and count of the answers of all repeats together; `ece_if_calibrated`: the ECE that chance
         alone gives test parts of this size; `temperatures` by repeat, each fitted on its own validation part, and
         which of them are `at_bound`; `after`: as before, at these temperatures; `change`: after - before, paired, with
         intervals. The last four are None where a repeat has no validation part.
@@ -73,9 +79,28 @@ def _told(probs: NDArray[Any], labels: NDArray[Any], rows: Sequence[Part]) -> di
         "bins": {
             "confidence": _or_none(bins.confidence),
             "accuracy": _or_none(bins.accuracy),
+            **_limits(bins.accuracy, _distinct(probs, labels)),
             "count": bins.count.tolist(),
         },
     }
+
+
+def _distinct(probs: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.int64]:
+    """How many pictures have an answer in each bin, int [B]; one that several repeats test counts once."""
+    found = np.zeros((NUM_BINS, len(labels)), dtype=bool)
+    for one in probs:
+        tested = np.flatnonzero(~np.isnan(one[:, 0]))
+        found[bin_of(*confidences(labels[tested], one[tested])), tested] = True
+    return np.asarray(found.sum(axis=1), dtype=np.int64)
+
+
+def _limits(accuracy: NDArray[np.float64], nums: NDArray[np.int64]) -> dict[str, list[float | None]]:
+    made = [
+        wilson(float(share), int(num), LEVEL) if num else (np.nan, np.nan)
+        for share, num in zip(accuracy, nums, strict=True)
+    ]
+    low, high = np.array(made).clip(0, 1).T
+    return {"low": _or_none(low), "high": _or_none(high)}
 
 
 def _mean(probs: NDArray[Any], labels: NDArray[Any], rows: Sequence[Part], name: str) -> dict[str, Any]:

@@ -19,6 +19,12 @@ class ArmDiagnosis:
     whole: Diagnosis
     runs: dict[int, Diagnosis]
 
+    @property
+    def differing(self) -> dict[int, Diagnosis]:
+        """The runs whose word or grade is not that of the whole, by repeat."""
+        whole = (self.whole.word, self.whole.grade)
+        return {at: run for at, run in self.runs.items() if (run.word, run.grade) != whole}
+
     def to_json(self) -> dict[str, Any]:
         return {**self.whole.to_json(), "runs": [{"repeat": at, **run.to_json()} for at, run in self.runs.items()]}
 

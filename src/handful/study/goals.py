@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from handful.compare import compare
 from handful.config import Recipe
 from handful.errors import ConfigError, unknown
 from handful.influence import PER_CLASS, ClassEstimate, estimate_classes, predicted_of
 from handful.scores import accuracy
+from handful.study.versus import bounds_of
 
 Share = Annotated[float, Field(gt=0, le=1)]
 Part = tuple[NDArray[Any], NDArray[Any]]  # labels int [n], probs [n, K]
@@ -127,7 +129,8 @@ def goal_rows(
     Returns:
         `class`, `measure`, `goal`, `value` with `interval` (95 %) and `word`; `threshold`: None with a `reason` where
         some repeat's validation part gives none, else the `values` by repeat, and with them on test the class's
-        precision, recall and F1 with intervals, the `accuracy` of all classes, how much of it is lost, and a `word`.
+        precision, recall and F1 with intervals, the `accuracy` of all classes, `accuracy_change` with its paired
+        interval, and a `word`.
     """
     predicted, num = predicted_of(probs), len(class_names)
     plain = estimate_classes(predicted, labels, num)
@@ -184,6 +187,14 @@ def _threshold(
             **{f"{name}_interval": list(one.interval) if one and one.interval else None for name, one in made.items()},
             "accuracy": float(shares[1]),
             "accuracy_change": float(shares[1] - shares[0]),
+            "accuracy_change_interval": _change(after, before, labels, probs.shape[2]),
         },
         "reason": "",
     }
+
+
+def _change(after: NDArray[Any], before: NDArray[Any], labels: NDArray[Any], num_classes: int) -> list[float] | None:
+    """The paired interval (95 %) of the change in accuracy of all classes; None with one repeat."""
+    if len(before) < 2:
+        return None
+    return bounds_of(compare(after, before, labels, score="accuracy", num_classes=num_classes))

@@ -73,7 +73,7 @@ def control_of(study: ResolvedStudy, arm: Arm) -> Arm:
     classifier, network = arm.classifier, network_in(study.classifier_of(arm))
     if network != network_in(classifier or study.classifier):
         classifier = (classifier or study.classifier).changed(network=network)
-    return arm.changed(name=arm.control_name, pretrain=None, classifier=classifier)
+    return arm.changed(name=arm.control_name, pretrain=None, control=True, classifier=classifier)
 
 
 def control_among(study: ResolvedStudy, arm: Arm) -> Arm | None:

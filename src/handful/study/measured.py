@@ -51,7 +51,7 @@ FILE = "measures.json"
 
 
 def default_extractor() -> str:
-    """Return the extractor of a study that names none: `lite0` where its weights are installed, else `pixels`."""
+    """Return the extractor of a study that names none: `lite0` where its weights are at hand, else `pixels`."""
     return "lite0" if installed_extractor() else "pixels"
 
 

@@ -360,6 +360,7 @@ class Result(Kept):
             "per_class": self.per_class(arm),
             "calibration": self.calibration(arm),
             "goals": self.goals(arm),
+            "start": self.start(arm) or None,
             "versus_reference": None if versus is None else versus_json(versus),
             **self.costs(arm),
             "drawing": self.drawing(arm),

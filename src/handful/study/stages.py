@@ -237,7 +237,9 @@ def inherited(store: Store, key: str) -> Inherited:
     trained = frozenset(content[split.train].tolist())
     if record["stage"] == "encoder":
         made = load_pretrained(folder)
-        return Inherited(made.weights, made.fitted, trained, trained, made.mean, made.std, made.history)
+        return Inherited(
+            made.weights, made.fitted, trained, trained, made.mean, made.std, made.history, source=made.source
+        )
     generator = load_generator(folder)
     seen, channels = trained | frozenset(content[split.val].tolist()), generator.shape[0]
     as_it_is = ((0.0,) * channels, (1.0,) * channels)  # generators see pictures in [0, 1]

@@ -66,7 +66,7 @@ class Study(Recipe):
         splits_from: a file of splits (see `handful.data.split_file`) that are used instead of drawing them; repeats
             that are left open are as many as it holds.
         measures: the extractor that synthetic pictures are measured with, see `handful.measure.extractors`, or `none`;
-            None: `lite0` where its weights are installed, else `pixels`. It changes no other number. The pictures of
+            None: `lite0` where its weights are at hand, else `pixels`. It changes no other number. The pictures of
             the first repeat are also drawn in one plane by its features.
         mistakes: of the first repeat of each arm, the most confident ones on test that the report shows, with where
             the network looked and the training pictures most like them; 0: none. A few seconds an arm.
@@ -328,13 +328,32 @@ def _set(recipe: Any, path: list[str], value: Any, whole: str) -> Any:
 
 
 def read_study(path: Path) -> Study:
-    """Return the study in a TOML file; a relative `source`, `regions` or `splits_from` starts at the file's folder.
+    """Return the study in a TOML file; relative paths start at the file's folder where that has such a file.
+
+    These are `source`, `regions`, `splits_from`, and `weights` of a network.
 
     Raises:
         ConfigError: one line per fault, with the nearest name for a misspelt key.
     """
-    fields = read_toml(path)
+    fields: dict[str, Any] = _with_weights(read_toml(path), path.parent)
     for name in ("source", "regions", "splits_from"):
-        if isinstance(fields.get(name), str) and (path.parent / fields[name]).exists():
-            fields[name] = str(path.parent / fields[name])
+        if isinstance(fields.get(name), str):
+            fields[name] = _beside(fields[name], path.parent)
     return recipe_from(Study, fields, where=str(path))
+
+
+def _with_weights(given: Any, folder: Path) -> Any:
+    """The values of a file, the paths of weights in the tables of networks found from the file's folder."""
+    if isinstance(given, list):
+        return [_with_weights(one, folder) for one in given]
+    if not isinstance(given, dict):
+        return given
+    made = {key: _with_weights(one, folder) for key, one in given.items()}
+    weights = made.get("weights")
+    if "kind" in made and isinstance(weights, str) and weights not in ("pretrained", "random"):
+        made["weights"] = _beside(weights, folder)
+    return made
+
+
+def _beside(given: str, folder: Path) -> str:
+    return str(folder / given) if (folder / given).exists() else given

@@ -129,5 +129,6 @@ def _goals(result: Result) -> Iterator[Row]:
                 "word": row["word"],
                 "threshold": chosen.get("mean"),
                 **{f"at_threshold_{name}": chosen.get(name) for name in (*PER_CLASS, "word", "accuracy_change")},
+                **_bounds(chosen.get("accuracy_change_interval"), "at_threshold_accuracy_change_"),
                 "reason": row["reason"],
             }
