@@ -3,11 +3,12 @@
     pip install keras fastai          # peers; neither is a dependency of handful
     HANDFUL_DATA=... KERAS_BACKEND=torch python benchmarks/classifier_speed.py --output docs/classifier_speed.md
 
-The same network from the same weights, the same batch size and optimizer (AdamW), the same pictures, one thread. Each
-contender trains blocks of the same number of steps, in random order, so that what else the machine does meets all
-alike; a block is timed from the call of its fit to its end, with whatever the contender prepares. The ratio is that of
-the medians over blocks. The plain loop is the usual one: a Dataset that gives one float picture and its label, and a
-DataLoader that shuffles and collates, here without worker processes, which would take the cores from training.
+The same network from the same weights (but that the peers' dropout is torch's own), the same batch size and optimizer
+(AdamW), the same pictures, one thread. Each contender trains blocks of the same number of steps, in random order, so
+that what else the machine does meets all alike; a block is timed from the call of its fit to its end, with whatever the
+contender prepares. The ratio is that of the medians over blocks. The plain loop is the usual one: a Dataset that gives
+one float picture and its label, and a DataLoader that shuffles and collates, here without worker processes, which would
+take the cores from training.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from torch.nn import functional as F
 from handful import CNN, View, load, open_source
 from handful.classify.cnn import started
 from handful.data.images import LabeledImages
+from handful.nn.dropout import Dropout
 from handful.nn.train import Training
 
 Block = Callable[[], float]
@@ -61,6 +63,15 @@ def timed(work: Callable[[], object]) -> float:
     started_at = time.perf_counter()
     work()
     return time.perf_counter() - started_at
+
+
+def of_torch(module: nn.Module) -> nn.Module:
+    """Return a network with torch's own dropout in the place of ours."""
+    for parent in module.modules():
+        for name, child in parent.named_children():
+            if isinstance(child, Dropout):
+                setattr(parent, name, nn.Dropout(child.p))
+    return module
 
 
 def handful_block(recipe: CNN, part: LabeledImages) -> Block:
@@ -142,7 +153,7 @@ def rows(name: str, blocks: int, peers: list[str]) -> list[str]:
     contenders = {"handful": handful_block(recipe, part)}
     for peer, make in makers.items():
         if any(peer.lower().startswith(one) for one in peers):
-            contenders[peer] = make(recipe, part, started(recipe, part, 0)[0])
+            contenders[peer] = make(recipe, part, of_torch(started(recipe, part, 0)[0]))
     seconds: dict[str, list[float]] = {peer: [] for peer in contenders}
     order = np.random.default_rng(0)
     for block in range(blocks + 1):
