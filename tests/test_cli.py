@@ -482,6 +482,7 @@ def test_an_export_over_an_older_one_replaces_it_and_nothing_else(
     export = ("export", folder / "store", "-o", tmp_path / "model", "--arm")
     assert handful_(*export, "baseline").code == 0
     (tmp_path / "model" / "model.onnx").write_bytes(b"of the older one")
+    (tmp_path / "model" / ".DS_Store").write_bytes(b"of a file browser")
     assert handful_(*export, "vae").code == 0
     assert not (tmp_path / "model" / "model.onnx").exists()
     assert handful.load_classifier(tmp_path / "model").about["arm"] == "vae"

@@ -251,6 +251,7 @@ def test_what_is_there_and_is_no_export_is_refused(tmp_path: Path) -> None:
 
 def test_an_older_export_is_replaced_unless_something_else_lies_in_it(tmp_path: Path) -> None:
     folder = write_pictures(pictures(), synthetic(), tmp_path / "out", card={"arm": "old"})
+    (folder / "Thumbs.db").write_bytes(b"of a file browser")
     write_pictures(pictures(), None, folder, card={"arm": "new"})
     assert json.loads((folder / "card.json").read_text())["about"] == {"arm": "new"}
     assert not (folder / "generated").exists()

@@ -20,6 +20,7 @@ from handful.config import recipe_from
 from handful.data.decode import resized
 from handful.data.images import LabeledImages, View
 from handful.errors import DataError
+from handful.nn.network import DropoutRates
 from handful.nn.networks import network_of
 from handful.nn.train import How, Training
 from handful.study.engines import pick_device
@@ -35,7 +36,7 @@ class HandfulClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         augment: an `Augmentation` of every training batch; None: none.
         mix: a `Mix` of every training batch; None: none.
         tuning: a `Tuning` of a network that starts with weights; None: all of it is trained.
-        dropout: one rate for all dropout layers; None: the network's own.
+        dropout: one rate for all dropout layers, or (first, last) of a ramp over them; None: the network's own.
         image_size: side in pixels; None: the largest of 8, 16, 28, 32, 48, 64 that the shorter side reaches, for a
             network that starts from weights the shorter side itself up to 224, and at least what the network takes.
         resize: `stretch`, `crop` or `pad`.
@@ -64,7 +65,7 @@ class HandfulClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         augment: Any = None,
         mix: Any = None,
         tuning: Any = None,
-        dropout: float | None = None,
+        dropout: DropoutRates | None = None,
         image_size: int | None = None,
         resize: str = "stretch",
         random_state: Any = 0,

@@ -16,7 +16,7 @@ from handful.classify.contract import Classifier
 from handful.classify.ensemble import Ensemble
 from handful.classify.predictions import Predictions
 from handful.classify.table import load_classifier
-from handful.data.export import replace_folder
+from handful.data.export import LEFT_BY_SYSTEMS, replace_folder
 from handful.data.files import shown
 from handful.errors import ConfigError, StoreError
 from handful.onnx_file import require_onnx, write_onnx
@@ -154,6 +154,9 @@ def _check_output(output: Path) -> None:
         raise ConfigError(f"--output {output}: is a folder; give a file, such as {output / 'predictions.csv'}")
     if (file := _file_above(output)) is not None:
         raise ConfigError(f"--output {output}: {file} is a file, not a folder; give a place in a folder")
+    above = next(one for one in output.absolute().parents if one.exists())
+    if not os.access(above, os.W_OK):
+        raise ConfigError(f"--output {output}: {above} may not be written to; give another place")
 
 
 def _file_above(place: Path) -> Path | None:
@@ -213,7 +216,7 @@ def _require_model(output: Path) -> None:
     if output.is_symlink() or not (output / "classifier.json").exists():
         raise StoreError(f"{output}: is there and is not a model; choose another folder")
     within = sorted(path.relative_to(output).as_posix() for path in output.rglob("*"))
-    strangers = [name for name in within if not _EXPORTED.fullmatch(name)]
+    strangers = [name for name in within if not _EXPORTED.fullmatch(name) and Path(name).name not in LEFT_BY_SYSTEMS]
     if strangers:
         more = f" and {len(strangers) - 5} more" if len(strangers) > 5 else ""
         raise StoreError(

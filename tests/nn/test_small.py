@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from handful.errors import ConfigError
 from handful.nn.network import built
 from handful.nn.networks import NETWORKS
 
@@ -100,11 +101,18 @@ def test_every_weight_is_reached_by_the_gradient(name):
 
 @pytest.mark.parametrize(
     ("name", "rates"),
-    [("v3", [0.1, 0.2, 0.3, 0.4, 0.5]), ("wide", [0.1, 0.18, 0.26, 0.34, 0.42, 0.5]), ("v2", [0.1])],
+    [("v3", [0.1, 0.2, 0.3, 0.4, 0.5]), ("wide", [0.1, 0.18, 0.26, 0.34, 0.42, 0.5])],
 )
 def test_two_rates_are_a_ramp_over_the_dropout_layers(name, rates):
     network = built(NETWORKS[name](), 3, 32, 10, (0.1, 0.5))
     assert [one.p for one in kinds(network, nn.Dropout)] == pytest.approx(rates)
     down = built(NETWORKS[name](), 3, 32, 10, (0.1, 0.0))
-    assert [one.p for one in kinds(down, nn.Dropout)][:: len(rates)] == [0.1]
+    assert [one.p for one in kinds(down, nn.Dropout)][:: len(rates) - 1] == [0.1, 0.0]
     assert len(kinds(down, nn.Dropout)) == len(rates)
+
+
+def test_a_ramp_over_a_single_dropout_layer_is_refused():
+    with pytest.raises(
+        ConfigError, match=r"dropout=\[0.1, 0.5\] is a ramp over dropout layers, and network 'v2' has 1"
+    ):
+        built(NETWORKS["v2"](), 3, 32, 10, (0.1, 0.5))

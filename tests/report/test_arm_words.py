@@ -37,6 +37,11 @@ def test_of_the_table_only_the_baseline_is_no_treatment() -> None:
             Arm("a", classifier=CNN(network="resnet50", tuning={"frozen": True})),
             "a classifier of its own (resnet50, frozen)",
         ),
+        (
+            Arm("a", classifier=CNN(dropout=0.1), pretrain="vae", dropout=0.2),
+            "a classifier of its own (encoder of the family conv, dropout 0.2 in every dropout layer); a network that "
+            "starts from the encoder of vae, fitted to the same training part",
+        ),
     ],
 )
 def test_what_an_arm_changes(arm: Arm, words: str) -> None:

@@ -192,6 +192,12 @@ def test_axes_expand_to_arms() -> None:
     assert arms[1].generator == VAE_ARM.generator
 
 
+def test_an_axis_of_two_rates_names_its_arms_by_both() -> None:
+    arms = plan_of(tiny("baseline", "augment", axes={"augment.dropout": ([0.1, 0.5], 0.2)})).study.arms
+    assert [arm.name for arm in arms] == ["baseline", "augment dropout=0.1-0.5", "augment dropout=0.2"]
+    assert arms[1].dropout == (0.1, 0.5)
+
+
 def test_two_axes_make_every_combination() -> None:
     axes = {"vae.add": [5, 9], "vae.generator.beta": [0.5, 2.0]}
     arms = plan_of(tiny("baseline", VAE_ARM, axes=axes)).study.arms[1:]

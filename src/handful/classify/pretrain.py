@@ -47,7 +47,7 @@ class SimCLR(Recipe):
         training: budget, optimizer and schedule. It reads no validation, so it cannot keep the best weights.
     """
 
-    VERSION: ClassVar[int] = 2  # 1: the head of a body with weights was left at zero
+    VERSION: ClassVar[int] = 3  # 1: the head of a body with weights at zero; 2: dropout by torch's masks on a CPU
     kind: Literal["simclr"] = "simclr"
     view: View | None = None
     network: AnyNetwork | None = None

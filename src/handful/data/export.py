@@ -28,6 +28,7 @@ FORMAT = 1
 FOLDERS = ("original", "generated", "balanced")
 FILES = ("manifest.csv", "card.json", "README.md")
 EXTRA = ("generator", "grids", "candidates")
+LEFT_BY_SYSTEMS = (".DS_Store", "Thumbs.db", "desktop.ini")  # a file browser's own, nothing of the user's
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f]')  # what Windows, macOS and Linux together do not allow
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 _LONGEST = 100  # bytes of a folder name
@@ -183,7 +184,7 @@ def require_export(output: Path) -> None:
         ours = False
     if not ours or output.is_symlink():
         raise StoreError(f"{where}: is there and is not an export of pictures; choose another folder")
-    strangers = sorted({path.name for path in output.iterdir()} - {*FOLDERS, *FILES, *EXTRA})
+    strangers = sorted({path.name for path in output.iterdir()} - {*FOLDERS, *FILES, *EXTRA, *LEFT_BY_SYSTEMS})
     if strangers:
         raise StoreError(
             f"{where}: holds {shown(', '.join(strangers[:5]))} beside an older export; move it or choose another folder"

@@ -11,10 +11,10 @@ LEVELS = 2**16  # a rate is rounded to so many steps on a CPU
 class Dropout(nn.Dropout):
     """`nn.Dropout`; on a CPU, training takes four values of a mask from each random number of 64 bits.
 
-    Each value is dropped with probability p and the others are divided by 1 - p (Srivastava et al. 2014); on a CPU with
-    p rounded to a multiple of 2^-16, from torch's global stream. torch draws one number a value there, a third of a
-    step of a small network. Elsewhere, while evaluating and for other layouts it is torch's own. Checked for the share,
-    the independence of neighbours and the gradient.
+    Each value is dropped with probability p and the others are divided by 1 - p (Srivastava et al. 2014); on a CPU
+    with p rounded to a multiple of 2^-16, from torch's global stream. torch draws one number a value there, a third
+    of a step of a small network. Elsewhere, while evaluating and for other layouts it is torch's own. Checked for the
+    share, the independence of neighbours and the gradient.
     """
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:

@@ -183,13 +183,21 @@ def built(recipe: NetworkRecipe, channels: int, size: int, num_classes: int, dro
 
     Args:
         dropout: (first, last) gives the dropout layers of the network, in their order, rates from the first to the
-            last; a single one has the first.
+            last.
+
+    Raises:
+        ConfigError: a ramp for a network with fewer than two dropout layers.
     """
     if not isinstance(dropout, tuple):
         return recipe.build(channels, size, num_classes, dropout)
     network = recipe.build(channels, size, num_classes, max(dropout))  # at a rate of 0 it may leave layers out
     layers = [one for one in network.modules() if isinstance(one, nn.Dropout | nn.Dropout2d)]
     first, last = dropout
+    if len(layers) < 2:
+        raise ConfigError(
+            f"dropout={list(dropout)} is a ramp over dropout layers, and network {recipe.kind!r} has {len(layers)}: "
+            "give one rate"
+        )
     for place, layer in enumerate(layers):
-        layer.p = first + (last - first) * place / max(len(layers) - 1, 1)
+        layer.p = first + (last - first) * place / (len(layers) - 1)
     return network

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from handful.classify.contract import ClassifierRecipe
 from handful.classify.pretrain import SimCLR
@@ -17,6 +18,7 @@ from handful.nn.encoders import Encoder
 from handful.nn.fusion import Fusion
 from handful.nn.network import DropoutRates, NetworkRecipe
 from handful.study.arms import Arm
+from handful.study.inheriting import network_of_heir
 
 
 def arm_words(arm: Arm) -> str:
@@ -25,12 +27,12 @@ def arm_words(arm: Arm) -> str:
     if arm.recommended:
         words.append("the recommended classifier, augmentation included")
     if arm.classifier is not None:
-        words.append(f"a classifier of its own ({classifier_words(arm.classifier)})")
+        words.append(f"a classifier of its own ({classifier_words(_of_heir(arm, arm.classifier))})")
     if isinstance(arm.pretrain, SimCLR):
         words.append("a network that starts from contrastive training without labels (simclr)")
     elif arm.pretrain is not None:
         words.append(f"a network that starts from the encoder of {arm.pretrain.kind}, fitted to the same training part")
-    if arm.dropout is not None:
+    if arm.dropout is not None and arm.classifier is None:
         words.append(_dropout_words(arm.dropout))
     if arm.balance is not None:
         words.append(balance_words(arm.balance))
@@ -56,6 +58,13 @@ def arm_words(arm: Arm) -> str:
     if not arm.real:
         words.append("trained on synthetic pictures alone")
     return "; ".join(words) or "no treatment"
+
+
+def _of_heir(arm: Arm, classifier: ClassifierRecipe) -> ClassifierRecipe:
+    """The classifier of an arm with the network that it inherits and the arm's dropout."""
+    heir = None if arm.pretrain is None else network_of_heir(arm.pretrain, classifier)
+    changes: dict[str, Any] = {} if heir is None else {"network": heir}
+    return classifier.changed(**changes, **({} if arm.dropout is None else {"dropout": arm.dropout}))
 
 
 def classifier_words(recipe: ClassifierRecipe) -> str:

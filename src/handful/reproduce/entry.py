@@ -40,12 +40,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the page, written as CSV as well; `name` is the file's."""
+    """A table of the page, written as CSV as well; `name` is the file's, `ours` whether numbers of ours stand in it."""
 
     name: str
     caption: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    ours: bool = True
 
 
 @dataclass(frozen=True)

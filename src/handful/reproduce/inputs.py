@@ -73,7 +73,7 @@ CIFAR = Pictures(
 )
 FASHION = Pictures("Fashion-MNIST", "fashion-mnist", "FashionMNIST", "", "the four IDX files of Fashion-MNIST")
 LAND_USE = Pictures(
-    "UC Merced",
+    "UC Merced or EuroSAT",
     "uc-merced/uc-merced-128.zip",
     "EuroSAT",
     "UC Merced (2,100 pictures, 21 classes) for EuroSAT",

@@ -67,15 +67,16 @@ def sections_of(finished: Finished) -> tuple[Section, ...]:
 
 
 def _named(section: Section, stands_in: tuple[str, ...]) -> Section:
-    """A section whose tables name what stands in for what, in a last column."""
+    """A section whose tables with numbers of ours name what stands in for what, in a last column."""
     if not stands_in:
         return section
     told = "; ".join(stands_in)
-    tables = [
-        replace(one, columns=(*one.columns, STAND_IN), rows=tuple((*row, told) for row in one.rows))
-        for one in section.tables
-    ]
-    return replace(section, tables=tuple(tables))
+
+    def named(table: Table) -> Table:
+        columns, rows = (*table.columns, STAND_IN), tuple((*row, told) for row in table.rows)
+        return replace(table, columns=columns, rows=rows) if table.ours else table
+
+    return replace(section, tables=tuple(map(named, section.tables)))
 
 
 def folded(table: Table) -> Table:

@@ -115,7 +115,7 @@ def _by_inception(
         return (f"not run: {what_to_put_where(error.faults[0])}",) * 2
     raised = np.exp(raised - raised.max(axis=1, keepdims=True))
     probs = raised / raised.sum(axis=1, keepdims=True)
-    scores: dict[int | None, float] = {None: inception_score(synthetic=probs)}
+    scores: dict[int | None, float] = {None: inception_score(synthetic=probs)} if len(probs) > 1 else {}
     scores.update(inception_score_per_class(synthetic=probs, labels=made.labels).items())
     fids: dict[int | None, float | str] = {}
     for label in (*range(real.num_classes), None):

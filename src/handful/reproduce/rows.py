@@ -147,10 +147,12 @@ def between(interval: Sequence[float] | None) -> str:
     return ABSENT if not interval else f"{interval[0]:.3f} to {interval[1]:.3f}"
 
 
-def table_of(name: str, caption: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+def table_of(
+    name: str, caption: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, ours: bool = True
+) -> Table:
     """Return a table of anything; floats with three digits, None empty."""
     made = tuple(
         tuple(ABSENT if cell is None else f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row)
         for row in rows
     )
-    return Table(name, caption, tuple(columns), made)
+    return Table(name, caption, tuple(columns), made, ours)

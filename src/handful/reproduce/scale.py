@@ -88,7 +88,8 @@ class Scale:
         if isinstance(recipe, Diffusion):  # a CPU takes minutes for its steps where others take seconds
             own, steps = Diffusion(width=32), max(1, self.generator_steps // 2)
             short = own.training.changed(steps=steps, eval_every=max(1, steps // 2), keep="last")
-            return own.changed(drop=0.0, guidance=1.0, sample_steps=min(10, steps), training=short)
+            fast = {"drop": 0.0, "guidance": 1.0, "sample_steps": min(10, steps), "augment": recipe.augment}
+            return own.changed(**fast, training=short)
         changes: dict[str, Any] = {"training": training, "scope": "conditional", "view": None, "epochs_by_size": ()}
         if isinstance(recipe, VAE):
             changes |= {"network": "conv", "latent": min(recipe.latent, 64)}

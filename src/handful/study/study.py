@@ -312,7 +312,8 @@ def expand(arms: tuple[Arm, ...], axes: dict[str, tuple[Any, ...]], classifier: 
                 continue
             own = arm.changed(classifier=classifier) if field.startswith("classifier.") and not arm.classifier else arm
             for value in values:
-                named = own.changed(name=f"{arm.name} {field.rpartition('.')[2]}={value}")
+                told = "-".join(map(str, value)) if isinstance(value, list | tuple) else value
+                named = own.changed(name=f"{arm.name} {field.rpartition('.')[2]}={told}")
                 expanded.append(_set(named, field.split("."), value, path))
         arms = tuple(expanded)
     return arms

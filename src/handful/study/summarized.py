@@ -81,7 +81,7 @@ def summary_of(
         trust_code: run the function that a store or a model names where a network is one of its maker's own code.
 
     Raises:
-        ConfigError: no such name, or a network that does not take such pictures.
+        ConfigError, DataError: no such name, or a network that does not take such pictures.
         StoreError: a store or a model that wants code to be run, or a damaged card.
     """
     found = _found(what, arm, trust_code)
