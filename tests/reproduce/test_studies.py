@@ -115,6 +115,11 @@ def test_a_page_says_once_what_every_row_would_repeat() -> None:
     assert made.caption == "Stairs; scale: quick"
     assert made.columns == ("what", "stand-in")
     assert made.rows == (("a", "x"), ("b", "y"))
+    unmade = Table(
+        "quality", "Quality", ("class", "FID", "IS"), (("a", "not run: put F", "1"), ("b", "not run: put F", "2"))
+    )
+    assert page.folded(unmade).caption == "Quality; FID: not run: put F"
+    assert page.folded(unmade).columns == ("class", "IS")
     alone = Table("numbers", "Numbers", ("what", "scale"), (("a", "quick"),))
     assert page.folded(alone) == alone
 

@@ -82,12 +82,15 @@ def _named(section: Section, stands_in: tuple[str, ...]) -> Section:
 def folded(table: Table) -> Table:
     """Return a table as a page shows it: what says the same in every row that says it is told once, above it.
 
+    So are columns of numbers that all lack the same weights.
+
     Above the table of numbers the page's own words say it.
     """
     told, left = [], []
     for place, column in enumerate(table.columns):
         said = {row[place] for row in table.rows if row[place]}
-        if column in FOLDED and len(table.rows) > 1 and len(said) <= 1:
+        unmade = bool(said) and table.name != NUMBERS and all(one.startswith("not run: ") for one in said)
+        if (column in FOLDED or unmade) and len(table.rows) > 1 and len(said) <= 1:
             told += [f"{column}: {one}" for one in said]
         else:
             left.append(place)
