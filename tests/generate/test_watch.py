@@ -9,6 +9,7 @@ import pytest
 
 from handful.data.images import LabeledImages
 from handful.errors import DataError
+from handful.generate import watch as watching
 from handful.generate.watch import Watch, alarms
 
 BASE = np.random.default_rng(0).integers(60, 196, (3, 3, 4, 4))
@@ -165,3 +166,11 @@ def test_copying_is_said_once_where_it_starts():
 def test_a_familys_own_alarms_stand_in_their_place():
     own = [{"step": 15, "kind": "losses", "said": "the discriminator has won"}]
     assert [one["kind"] for one in alarms(looks(0.9, 0.1), own)] == ["losses", "collapse"]
+
+
+def test_pictures_are_compared_in_parts_that_fit_in_memory(monkeypatch):
+    stream = np.random.default_rng(0)
+    sides = [(stream.normal(size=(num, 9)), stream.integers(0, 3, num)) for num in (30, 50)]
+    whole = watching._mean_kernel(*sides[0], *sides[1])
+    monkeypatch.setattr(watching, "_PAIRS", 7 * 50)
+    assert watching._mean_kernel(*sides[0], *sides[1]) == pytest.approx(whole, rel=1e-12)

@@ -25,6 +25,7 @@ from handful.generate.likeness import (
 LIMIT = 64
 COLLAPSED = 0.5
 SURE = 0.999
+_PAIRS = 8_000_000  # of pictures compared at a time: 64 MB
 _DRAWS = 10_000
 
 Alarm = dict[str, Any]
@@ -178,14 +179,21 @@ def _mean_kernel(
     Args:
         but_itself: both sides are the same rows: pairs of one class are of two different rows of it.
     """
-    kernel = (one @ other.T + 1) ** 3
-    weights = _class_weights(one_labels)[:, None] * _class_weights(other_labels)[None]
-    if but_itself:
-        same = one_labels[:, None] == other_labels[None]
-        num = same.sum(axis=1, keepdims=True)
-        weights = np.where(same, weights * num / np.maximum(num - 1, 1), weights)
-        np.fill_diagonal(weights, 0)
-    return float((weights * kernel).sum() / weights.sum())
+    mine, theirs = _class_weights(one_labels), _class_weights(other_labels)[None]
+    rows = len(one) if but_itself else max(1, _PAIRS // max(1, len(other)))
+    total = weight = 0.0
+    for first in range(0, len(one), rows):
+        part = slice(first, first + rows)
+        kernel = (one[part] @ other.T + 1) ** 3
+        weights = mine[part, None] * theirs
+        if but_itself:
+            same = one_labels[:, None] == other_labels[None]
+            num = same.sum(axis=1, keepdims=True)
+            weights = np.where(same, weights * num / np.maximum(num - 1, 1), weights)
+            np.fill_diagonal(weights, 0)
+        total += float((weights * kernel).sum())
+        weight += float(weights.sum())
+    return total / weight
 
 
 def _class_weights(labels: NDArray[np.int64]) -> NDArray[np.float64]:
