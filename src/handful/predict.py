@@ -152,17 +152,16 @@ def _check_output(output: Path) -> None:
     """Raise ConfigError where no CSV can be written: a folder is there, or a file where a folder is needed."""
     if output.is_dir():
         raise ConfigError(f"--output {output}: is a folder; give a file, such as {output / 'predictions.csv'}")
-    if (file := _file_above(output)) is not None:
-        raise ConfigError(f"--output {output}: {file} is a file, not a folder; give a place in a folder")
-    above = next(one for one in output.absolute().parents if one.exists())
+    above = _above(output)
+    if not above.is_dir():
+        raise ConfigError(f"--output {output}: {above} is a file, not a folder; give a place in a folder")
     if not os.access(above, os.W_OK):
-        raise ConfigError(f"--output {output}: {above} may not be written to; give another place")
+        raise ConfigError(f"--output {output}: {above.absolute()} may not be written to; give another place")
 
 
-def _file_above(place: Path) -> Path | None:
-    """The file where a folder above a place would have to be, if there is one."""
-    above = next((one for one in place.parents if one.exists()), None)
-    return None if above is None or above.is_dir() else above
+def _above(place: Path) -> Path:
+    """What is there of the folders above a place, the nearest one."""
+    return next((one for one in place.parents if one.exists()), Path())
 
 
 def _write(output: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -209,8 +208,8 @@ def export_classifier(
 
 def _require_model(output: Path) -> None:
     """Raise StoreError unless there is nothing at this place, or a model with nothing of the user's in it."""
-    if (file := _file_above(output)) is not None:
-        raise StoreError(f"{output}: {file} is a file, not a folder; choose another folder")
+    if not (above := _above(output)).is_dir():
+        raise StoreError(f"{output}: {above} is a file, not a folder; choose another folder")
     if not output.is_symlink() and not output.exists():
         return
     if output.is_symlink() or not (output / "classifier.json").exists():

@@ -180,17 +180,18 @@ def _mean_kernel(
         but_itself: both sides are the same rows: pairs of one class are of two different rows of it.
     """
     mine, theirs = _class_weights(one_labels), _class_weights(other_labels)[None]
-    rows = len(one) if but_itself else max(1, _PAIRS // max(1, len(other)))
+    rows = max(1, _PAIRS // max(1, len(other)))
     total = weight = 0.0
     for first in range(0, len(one), rows):
         part = slice(first, first + rows)
         kernel = (one[part] @ other.T + 1) ** 3
         weights = mine[part, None] * theirs
         if but_itself:
-            same = one_labels[:, None] == other_labels[None]
+            same = one_labels[part, None] == other_labels[None]
             num = same.sum(axis=1, keepdims=True)
             weights = np.where(same, weights * num / np.maximum(num - 1, 1), weights)
-            np.fill_diagonal(weights, 0)
+            at = np.arange(len(kernel))
+            weights[at, first + at] = 0
         total += float((weights * kernel).sum())
         weight += float(weights.sum())
     return total / weight

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from handful.classify.contract import ClassifierRecipe
 from handful.classify.pretrain import SimCLR
@@ -18,7 +17,7 @@ from handful.nn.encoders import Encoder
 from handful.nn.fusion import Fusion
 from handful.nn.network import DropoutRates, NetworkRecipe
 from handful.study.arms import Arm
-from handful.study.inheriting import network_of_heir
+from handful.study.inheriting import changes_of
 
 
 def arm_words(arm: Arm) -> str:
@@ -27,7 +26,8 @@ def arm_words(arm: Arm) -> str:
     if arm.recommended:
         words.append("the recommended classifier, augmentation included")
     if arm.classifier is not None:
-        words.append(f"a classifier of its own ({classifier_words(_of_heir(arm, arm.classifier))})")
+        own = arm.classifier.changed(**changes_of(arm, arm.classifier))
+        words.append(f"a classifier of its own ({classifier_words(own)})")
     if isinstance(arm.pretrain, SimCLR):
         words.append("a network that starts from contrastive training without labels (simclr)")
     elif arm.pretrain is not None:
@@ -58,13 +58,6 @@ def arm_words(arm: Arm) -> str:
     if not arm.real:
         words.append("trained on synthetic pictures alone")
     return "; ".join(words) or "no treatment"
-
-
-def _of_heir(arm: Arm, classifier: ClassifierRecipe) -> ClassifierRecipe:
-    """The classifier of an arm with the network that it inherits and the arm's dropout."""
-    heir = None if arm.pretrain is None else network_of_heir(arm.pretrain, classifier)
-    changes: dict[str, Any] = {} if heir is None else {"network": heir}
-    return classifier.changed(**changes, **({} if arm.dropout is None else {"dropout": arm.dropout}))
 
 
 def classifier_words(recipe: ClassifierRecipe) -> str:

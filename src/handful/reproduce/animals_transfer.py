@@ -16,7 +16,7 @@ from handful.reproduce.eda import eda_section
 from handful.reproduce.entry import Finished, Inputs, Reproduction, Row, Section, Studies
 from handful.reproduce.inputs import ANIMALS
 from handful.reproduce.planes import feature_plane
-from handful.reproduce.rows import keys_of, pair_words
+from handful.reproduce.rows import answers_of, keys_of
 from handful.reproduce.scale import ProtocolName, Scale
 from handful.study.arms import Arm
 from handful.study.protocol import Protocol
@@ -117,12 +117,12 @@ def sections(finished: Finished) -> tuple[Section, ...]:
         ("Levelling small classes with augmented copies", "lite0 oversample", "lite0"),
         ("Levelling against augmentation", "lite0 oversample", "lite0 augment"),
     )
-    answers = tuple(f"{what}: {told}" for what, one, other in asked if (told := pair_words(result, one, other)))
+    answers = answers_of(result, asked)
     made = [eda_section(result), Section("What the study asked", answers, sheets=_views(finished))]
     planes = [plane for arm in result.arms if (plane := feature_plane(result, arm, finished.device))]
     words = "Each plane is of one network's own features of the test pictures; places in two planes cannot be compared."
     made.append(Section("Features in the plane (t-SNE)", (words,), figures=tuple(planes)))
-    made.append(networks_section(finished, result, "networks", ("lite0", "lite2", *PUBLISHED)))
+    made.append(networks_section(finished, "networks", ("lite0", "lite2", *PUBLISHED)))
     made.append(curves_and_confusion(result, list(result.arms)))
     return tuple(made)
 

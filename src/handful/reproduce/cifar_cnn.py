@@ -13,7 +13,7 @@ from handful.reproduce.drawn import networks_section
 from handful.reproduce.eda import eda_section
 from handful.reproduce.entry import Finished, Inputs, Reproduction, Row, Section, Studies
 from handful.reproduce.inputs import CIFAR, opened
-from handful.reproduce.rows import table_of
+from handful.reproduce.rows import AVERAGES, table_of
 from handful.reproduce.scale import ProtocolName, Scale
 from handful.study.arms import Arm
 from handful.study.protocol import Protocol
@@ -32,28 +32,24 @@ OBSERVED = {
     "v3": "stable: training about 0.88, validation about 0.80 and loss 0.6",
     **{name: given[4] for name, given in CONFIGURATIONS.items()},
 }
-MACRO = ("macro_precision", "balanced_accuracy", "macro_f1")  # the macro mean of recalls is balanced accuracy
-WEIGHTED = ("weighted_precision", "accuracy", "weighted_f1")  # the weighted one is accuracy
 
 
-def _averages(
-    what: str, arm: str, macro: tuple[float, ...], weighted: tuple[float, ...] | None = None
-) -> tuple[Row, ...]:
-    """Rows of the published macro and weighted precision, recall and F1."""
-    made = []
-    for kind, numbers, values in (("macro", MACRO, macro), ("weighted", WEIGHTED, weighted or ())):
-        for number, name, value in zip(numbers, ("precision", "recall", "F1"), values, strict=False):
-            made.append(Row(f"{what}, {kind} {name}", "networks", arm, value, number))
-    return tuple(made)
+def _averages(what: str, arm: str, **published: tuple[float, float, float]) -> tuple[Row, ...]:
+    """Rows of the published precision, recall and F1, `macro` and `weighted`."""
+    return tuple(
+        Row(f"{what}, {kind} {name}", "networks", arm, value, number)
+        for kind, values in published.items()
+        for number, name, value in zip(AVERAGES[kind], ("precision", "recall", "F1"), values, strict=True)
+    )
 
 
 ROWS = (
     Row("base: filters 8-32-16, 25 epochs", "networks", "base", 0.58, "accuracy"),
     Row("base, its validation (as published: the test part)", "networks", "base", 0.616, "accuracy", "validation"),
-    *_averages("base", "base", (0.59, 0.58, 0.58), (0.59, 0.58, 0.58)),
+    *_averages("base", "base", macro=(0.59, 0.58, 0.58), weighted=(0.59, 0.58, 0.58)),
     Row("V2: filters 16-32-64-128, batch norm, dropout 0.4", "networks", "v2", 0.7504, "accuracy", "validation"),
     Row("V3: five blocks to 512, rising dropout, weight decay", "networks", "v3", 0.80, "accuracy"),
-    *_averages("V3", "v3", (0.81, 0.80, 0.80)),
+    *_averages("V3", "v3", macro=(0.81, 0.80, 0.80)),
     *(
         Row(
             f"{name}: rate {lr:g}, dropout {rate:g}, decay {decay:g}", "networks", name, value, "accuracy", "validation"
@@ -119,7 +115,7 @@ def sections(finished: Finished) -> tuple[Section, ...]:
     per_class = table_of("per-class", "Precision, recall and F1 by class, published and ours on test", columns, rows)
     return (
         eda_section(result),
-        networks_section(finished, result, "networks", ("base", "v2", "v3")),
+        networks_section(finished, "networks", ("base", "v2", "v3")),
         Section("By class", (), (per_class,)),
         Section("Over- and underfitting", (), (diagnosis_table(result, OBSERVED),)),
         curves_and_confusion(result, ("base", "v2", "v3")),

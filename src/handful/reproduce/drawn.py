@@ -17,12 +17,14 @@ from handful.study.result import Result
 from handful.study.summarized import looked_at
 
 
-def networks_section(finished: Finished, result: Result, key: str, arms: Sequence[str]) -> Section:
+def networks_section(finished: Finished, key: str, arms: Sequence[str]) -> Section:
     """Return a drawing and the size of the network of every arm that was run or lacks weights; none are needed here.
 
     Args:
-        key: of the study that the arms are of.
+        key: of the study that the arms are of, which was run.
     """
+    result = finished.result(key)
+    assert result is not None
     rows, figures = [], []
     for arm, recipe in _recipes(finished, result, key, arms):
         found = looked_at(recipe, len(result.class_names))

@@ -18,7 +18,7 @@ from handful.reproduce.drawn import autoencoder_section, networks_section
 from handful.reproduce.entry import Finished, Inputs, Reproduction, Row, Section, Studies, Table
 from handful.reproduce.figures import Line, lines
 from handful.reproduce.inputs import FASHION, opened
-from handful.reproduce.rows import keys_of, pair_words, read, table_of, values
+from handful.reproduce.rows import answers_of, keys_of, read, table_of, values
 from handful.reproduce.scale import ProtocolName, Scale
 from handful.reproduce.sheets import picture_sheet
 from handful.reproduce.welch import Welch, welch
@@ -125,18 +125,16 @@ def sections(finished: Finished) -> tuple[Section, ...]:
     made = []
     if (result := finished.result("classifiers")) is not None:
         made += [_epochs(result), _bands(finished, result)]
-        told = pair_words(result, RANDOM, HEIR)
-        words = (f"A random encoder against the inherited one: {told}",) if told else ()
+        words = answers_of(result, [("A random encoder against the inherited one", RANDOM, HEIR)])
         made.append(Section("The random encoder", (*words, RANDOM_WORDS), (_head_start(result),)))
-        asked = {
-            "A code of 128 with dropout 0.01 against 64 with 0.2": (CODE, HEIR),
-            "Dropout raised to 0.2 after inheriting against 0.01 throughout": (RAISED, CODE),
-            "ReLU before softmax, as the study draws it, against none": (RELU, HEIR),
-            "Ours against the study's": (OURS, HEIR),
-        }
-        answers = tuple(f"{what}: {told}" for what, pair in asked.items() if (told := pair_words(result, *pair)))
-        made.append(Section("What the classifiers were asked", (*answers, RELU_WORDS)))
-        made.append(networks_section(finished, result, "classifiers", (HEIR, CODE, OURS)))
+        asked = (
+            ("A code of 128 with dropout 0.01 against 64 with 0.2", CODE, HEIR),
+            ("Dropout raised to 0.2 after inheriting against 0.01 throughout", RAISED, CODE),
+            ("ReLU before softmax, as the study draws it, against none", RELU, HEIR),
+            ("Ours against the study's", OURS, HEIR),
+        )
+        made.append(Section("What the classifiers were asked", (*answers_of(result, asked), RELU_WORDS)))
+        made.append(networks_section(finished, "classifiers", (HEIR, CODE, OURS)))
         made.append(curves_and_confusion(result, (HEIR, CODE, RAISED, OURS)))
     if (result := finished.result("autoencoders")) is not None:
         made.append(_reconstructions(result))
@@ -170,8 +168,7 @@ def _epochs(result: Result) -> Section:
         f"The study calls 91.1 and 91.4 % no significant difference because their bands overlap. With 15 networks "
         f"each, Welch's t is {published.t:.1f} (p = {published.p:.4f}): bands of one standard deviation are not a test."
     ]
-    if told := pair_words(result, LONGER, HEIR):
-        words.append(f"50 epochs against 30, paired over the same networks: {told}")
+    words += answers_of(result, [("50 epochs against 30, paired over the same networks", LONGER, HEIR)])
     return Section("30 or 50 epochs", tuple(words), (table_of("epochs", "30 against 50 epochs", columns, rows),))
 
 

@@ -119,10 +119,8 @@ def _by_inception(
     scores.update(inception_score_per_class(synthetic=probs, labels=made.labels).items())
     fids: dict[int | None, float | str] = {}
     for label in (*range(real.num_classes), None):
-        one, other = (
-            found if label is None else found[part.labels == label]
-            for found, part in zip(features, (real, made), strict=True)
-        )
+        rows = [slice(None) if label is None else part.labels == label for part in (real, made)]
+        one, other = features[0][rows[0]], features[1][rows[1]]
         few = METRICS["frechet"].fault(one.shape[1], real=len(one), synthetic=len(other))
         fids[label] = few or frechet_distance(real=one, synthetic=other)
     return scores, fids

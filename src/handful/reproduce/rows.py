@@ -23,6 +23,11 @@ COLUMNS = (
     "scale",
     "stand-in",
 )
+# precision, recall and F1: the macro mean of recalls is balanced accuracy, the weighted one is accuracy
+AVERAGES = {
+    "macro": ("macro_precision", "balanced_accuracy", "macro_f1"),
+    "weighted": ("weighted_precision", "accuracy", "weighted_f1"),
+}
 ABSENT, NUMBERS = "", "numbers"
 
 
@@ -112,6 +117,11 @@ def pair_words(result: Result, arm: str, other: str) -> str:
     if len(repeats) < QUICK_REPEATS:
         return f"{told}; {len(repeats)} repeats give no verdict."
     return f"{judge(made, margin=result.protocol.margin, num_repeats=len(repeats)).word} ({told})."
+
+
+def answers_of(result: Result, asked: Iterable[tuple[str, str, str]]) -> tuple[str, ...]:
+    """Return a sentence for each (question, arm, other) of which both were run, see `pair_words`."""
+    return tuple(f"{what}: {told}" for what, arm, other in asked if (told := pair_words(result, arm, other)))
 
 
 def keys_of(result: Result, arm: str, stage: str) -> dict[int, str]:

@@ -14,7 +14,7 @@ from handful.reproduce.drawn import networks_section
 from handful.reproduce.eda import eda_section
 from handful.reproduce.entry import Finished, Inputs, Reproduction, Row, Section, Studies
 from handful.reproduce.inputs import LAND_USE, opened
-from handful.reproduce.rows import table_of
+from handful.reproduce.rows import AVERAGES, table_of
 from handful.reproduce.scale import ProtocolName, Scale
 from handful.study.arms import Arm
 from handful.study.protocol import Protocol
@@ -40,16 +40,12 @@ WORDS = {
     "lite2": "EfficientNet-Lite2, packaged weights, frozen (not in the study)",
     "lite0 + lite2": "middle fusion of Lite0 and Lite2, frozen (not in the study)",
 }
-AVERAGES = (
-    (1, "macro_precision", "macro precision"),
-    (2, "balanced_accuracy", "macro recall, which is balanced accuracy"),
-    (3, "macro_f1", "macro F1"),
-)
+MACRO = ("macro precision", "macro recall, which is balanced accuracy", "macro F1")
 ROWS = (
     *(Row(WORDS[arm], "networks", arm, value, "accuracy") for arm, (value, *_) in PUBLISHED.items()),
     *(
         Row(f"{WORDS[arm]}, {words}", "networks", arm, values[place], number)
-        for place, number, words in AVERAGES
+        for place, (number, words) in enumerate(zip(AVERAGES["macro"], MACRO, strict=True), 1)
         for arm, values in PUBLISHED.items()
     ),
     *(Row(WORDS[arm], "networks", arm, None, "accuracy") for arm in OURS),
@@ -128,7 +124,7 @@ def sections(finished: Finished) -> tuple[Section, ...]:
     made = [_supports(), _by_class(finished)]
     if (result := finished.result("networks")) is not None:
         shown = [*PUBLISHED, *OURS]
-        made += [eda_section(result), networks_section(finished, result, "networks", shown)]
+        made += [eda_section(result), networks_section(finished, "networks", shown)]
         made.append(curves_and_confusion(result, shown))
     return tuple(made)
 

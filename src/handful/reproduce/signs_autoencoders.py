@@ -18,7 +18,7 @@ from handful.reproduce.entry import Finished, Inputs, Reproduction, Row, Section
 from handful.reproduce.figures import bars, by_class
 from handful.reproduce.inputs import SIGNS
 from handful.reproduce.quality import FID_LAYER, quality_rows
-from handful.reproduce.rows import keys_of, read, table_of
+from handful.reproduce.rows import AVERAGES, keys_of, read, table_of
 from handful.reproduce.scale import ProtocolName, Scale
 from handful.study.arms import Arm
 from handful.study.protocol import Protocol
@@ -93,12 +93,11 @@ def sections(finished: Finished) -> tuple[Section, ...]:
 
 
 def _averages(result: Result, arm: str) -> list[tuple[object, ...]]:
-    """Macro and weighted means over the classes; a mean of recalls is balanced accuracy, or accuracy if weighted."""
-    shown = {
-        "macro average": ("macro_precision", "balanced_accuracy", "macro_f1"),
-        "weighted average": ("weighted_precision", "accuracy", "weighted_f1"),
-    }
-    return [(arm, name, *(read(result, arm, one, "test") for one in numbers), None) for name, numbers in shown.items()]
+    """Macro and weighted means over the classes."""
+    return [
+        (arm, f"{kind} average", *(read(result, arm, number, "test") for number in numbers), None)
+        for kind, numbers in AVERAGES.items()
+    ]
 
 
 def _quality(finished: Finished) -> Section:

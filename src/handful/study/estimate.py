@@ -110,7 +110,7 @@ def _time_steps(recipe: Any, class_names: tuple[str, ...], device: str) -> tuple
     parts = _noise(recipe, class_names, max(2, 64 // len(class_names)))
 
     def run(steps: int) -> float:
-        short = recipe.changed(training=recipe.training.changed(steps=steps, epochs=None, eval_every=10_000))
+        short = _short(recipe, steps, eval_every=10_000)
         started = time.perf_counter()
         with one_thread():
             short.fit(*parts, seed=0, how=How(device=device))
@@ -160,6 +160,12 @@ def _flat(value: Any, name: str = "") -> dict[str, Any]:
     return flat
 
 
+def _short(recipe: Any, steps: int, **training: Any) -> Any:
+    """A recipe for so many steps, whatever it says of epochs."""
+    own = {"epochs_by_size": ()} if hasattr(recipe, "epochs_by_size") else {}
+    return recipe.changed(training=recipe.training.changed(steps=steps, epochs=None, **training), **own)
+
+
 def _noise(recipe: Any, class_names: tuple[str, ...], per_class: int) -> list[LabeledImages]:
     """A training and a validation part of noise in a recipe's view."""
     labels = np.repeat(np.arange(len(class_names)), per_class)
@@ -169,10 +175,7 @@ def _noise(recipe: Any, class_names: tuple[str, ...], per_class: int) -> list[La
 
 
 def _saved_bytes(recipe: Any, class_names: tuple[str, ...]) -> float:
-    training = getattr(recipe, "training", None)
-    short = recipe if training is None else recipe.changed(training=training.changed(steps=1, epochs=None))
-    if hasattr(short, "epochs_by_size"):  # which would go before the single step
-        short = short.changed(epochs_by_size=())
+    short = _short(recipe, 1) if hasattr(recipe, "training") else recipe
     with tempfile.TemporaryDirectory() as folder:
         short.fit(*_noise(recipe, class_names, 2), seed=0).save(Path(folder))
         return float(sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file()))

@@ -30,6 +30,13 @@ def network_of_heir(pretrain: Pretraining, classifier: ClassifierRecipe) -> Netw
     return network
 
 
+def changes_of(arm: Arm, classifier: ClassifierRecipe) -> dict[str, Any]:
+    """Return the fields of a classifier that an arm's pre-training and dropout change: `network` and `dropout`."""
+    heir = None if arm.pretrain is None else network_of_heir(arm.pretrain, classifier)
+    made = {"network": heir, "dropout": arm.dropout}
+    return {name: value for name, value in made.items() if value is not None}
+
+
 def network_in(classifier: ClassifierRecipe) -> NetworkRecipe | None:
     """Return the network of a classifier's recipe; None: it has no choice of one."""
     return getattr(classifier, "network", None)

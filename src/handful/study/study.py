@@ -26,7 +26,7 @@ from handful.scores import scores_for
 from handful.study.advice import advice_for, likely_size
 from handful.study.arms import DEFAULT_ARMS, AnyClassifier, Arm, Pretraining, read_arm
 from handful.study.goals import Goal
-from handful.study.inheriting import network_of_heir, pinned, with_controls
+from handful.study.inheriting import changes_of, pinned, with_controls
 from handful.study.measured import default_extractor
 from handful.study.protocol import DEFAULT_REPEATS, Protocol, Score
 
@@ -152,12 +152,8 @@ class ResolvedStudy(Recipe):
             changes["augment"] = arm.augment
         if arm.mix is not None:
             changes["mix"] = arm.mix
-        if arm.dropout is not None:
-            changes["dropout"] = arm.dropout
         recipe = arm.classifier or self.classifier
-        if arm.pretrain is not None and (encoder := network_of_heir(arm.pretrain, recipe)) is not None:
-            changes["network"] = encoder
-        return recipe.changed(view=self.view(recipe.view), **changes)
+        return recipe.changed(view=self.view(recipe.view), **changes, **changes_of(arm, recipe))
 
     def generator_of(self, arm: Arm) -> GeneratorRecipe:
         """Return the generator recipe of an arm, its view that of the study's classifier where it has none."""

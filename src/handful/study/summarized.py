@@ -23,7 +23,7 @@ from handful.nn.networks import NETWORKS
 from handful.nn.summary import Summary, summarize
 from handful.study.advice import weights_at_hand
 from handful.study.arms import ARMS, DEFAULT_ARMS, Arm, read_arm
-from handful.study.inheriting import network_of_heir
+from handful.study.inheriting import changes_of
 from handful.study.result import Result
 from handful.study.store import Store
 from handful.study.study import read_study
@@ -198,10 +198,7 @@ def _of_arm(arm: Arm, shared: ClassifierRecipe | None, size: int | None = None, 
         return _Found(where, arm.name, None, generator)
     own = _at(size, advised.classifier) if arm.recommended else arm.classifier or plain
     recipe = _network_recipe(own)
-    heir = None if arm.pretrain is None else network_of_heir(arm.pretrain, recipe)
-    changes: dict[str, Any] = {} if heir is None else {"network": heir}
-    recipe = recipe.changed(**changes, **({} if arm.dropout is None else {"dropout": arm.dropout}))
-    return _Found(where, arm.name, recipe, generator)
+    return _Found(where, arm.name, recipe.changed(**changes_of(arm, recipe)), generator)
 
 
 def _trained(generator: GeneratorRecipe | None) -> NeuralRecipe | None:
