@@ -116,7 +116,7 @@ def print_status(result: Result) -> None:
         console.print(failure["traceback"] or failure["error"], markup=False, highlight=False, soft_wrap=True)
 
 
-def print_plan(plan: Plan, store: Store, workers: int) -> None:
+def print_plan(plan: Plan, store: Store, workers: int, device: str) -> None:
     """Print every job, which are there and why the others are not, the cost, and what the study can tell."""
     console = _console()
     table = Table(box=None, header_style="bold")
@@ -136,7 +136,7 @@ def print_plan(plan: Plan, store: Store, workers: int) -> None:
     console.print(resolution(plan), markup=False, highlight=False)
     console.print(
         f"{len(plan.jobs)} jobs, {count[True]} cached, {count[False]} to run: about {minutes(plan, workers):.1f} "
-        f"minutes on {workers} workers, {disk(plan, store) / 1e6:.0f} MB on disk",
+        f"minutes on {workers} workers, {disk(plan, store, device) / 1e6:.0f} MB on disk",
         highlight=False,
     )
 

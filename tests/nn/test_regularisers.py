@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+import handful.nn.train as train_module
 from handful import rng
 from handful.errors import ConfigError
 from handful.nn.batches import Batches
@@ -159,7 +160,8 @@ def test_a_long_gradient_is_shortened_as_pytorch_does():
 
 
 @pytest.mark.parametrize("precision", ["float32", "float16"])
-def test_clipping_measures_the_gradient_itself_not_the_scaled_one(precision):
+def test_clipping_measures_the_gradient_itself_not_the_scaled_one(precision, monkeypatch):
+    monkeypatch.setattr(train_module, "SLOW_ON_CPU", ())
     path = []
     fit(make(), clip_norm=1e-3, precision=precision, after=path.append, **{**SGD, "lr": 1.0})
     names = [name for name, _ in make().named_parameters()]
@@ -238,7 +240,9 @@ EVERYTHING = (
 @pytest.mark.parametrize("leaves", [False, True])
 @pytest.mark.parametrize("stop", [1, 6, 12])
 @pytest.mark.parametrize("fields", EVERYTHING)
-def test_a_resumed_run_equals_the_undisturbed_one(fields, stop, leaves, tmp_path):
+def test_a_resumed_run_equals_the_undisturbed_one(fields, stop, leaves, tmp_path, monkeypatch):
+    monkeypatch.setattr(train_module, "SLOW_ON_CPU", ())
+
     def progress(done, steps):
         if done == stop:
             raise StoppedError

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+import handful.nn.train as train_module
 from handful import rng
 from handful.errors import ConfigError, HandfulError
 from handful.nn.batches import Batches
@@ -590,10 +591,16 @@ def test_a_batch_that_cannot_be_cut_evenly_is_refused():
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_half_precision_learns_the_same_and_is_not_the_same(precision):
+def test_half_precision_learns_the_same_and_is_not_the_same(precision, monkeypatch):
+    monkeypatch.setattr(train_module, "SLOW_ON_CPU", ())
     full, half = (fit(make(), steps=80, eval_every=80, precision=given) for given in ("float32", precision))
     assert half.train_loss != full.train_loss
     assert half.train_loss[-1]["net"] == pytest.approx(full.train_loss[-1]["net"], rel=0.1)
+
+
+def test_a_cpu_takes_float32_in_place_of_float16():
+    full, half = (fit(make(), steps=8, precision=given) for given in ("float32", "float16"))
+    assert half.train_loss == full.train_loss
 
 
 def test_steps_of_the_schedule_can_be_counted_in_epochs():

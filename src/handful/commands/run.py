@@ -102,10 +102,11 @@ def run(
         where = pick_device(device)
         num = workers or default_workers(where)
         kept = Store(store)
+        say("timing a few steps of each recipe")
         plan = make_plan(study, kept, budget=minutes, workers=num, device=where, timed=True, say=say)
         if save_splits is not None:
             write_splits(save_splits, list(plan.splits.values()), plan.source)
-        print_plan(plan, kept, num)
+        print_plan(plan, kept, num, where)
         return
     with progress_bar() as progress:
         result = run_study(study, store, budget=minutes, engine=engine, say=say, progress=progress, **how)

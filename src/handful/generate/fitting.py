@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from handful.generate.neural import LossFn, NeuralRecipe, Noise
 
 VAL_SEED = 0
+LOOKED_AT = 1000  # pictures of validation that go through the networks together
 
 
 class Fit:
@@ -126,16 +127,27 @@ class Fit:
         """Values at one look: the loss on validation, and what samples say."""
         values: dict[str, float] = {}
         if self.val is not None and self.recipe.val_loss:
-            images = torch.from_numpy(np.array(self.val.pixels)).to(self.device).float() / 255
-            labels = torch.from_numpy(self.val.labels.copy()).to(self.device)
-            shape = (images.shape[0], images.shape[1], images.shape[2], images.shape[3])
-            noise = self.recipe.noise(shape, rng.torch_rng(VAL_SEED, "val", device=self.device), self.device)
-            values["loss"] = sum(float(loss(self.nets, images, labels, noise, 1.0)) for _, loss in self.recipe.phases)
+            values["loss"] = self._loss_on(self.val)
         nets = {name: self.nets[name] for name in self.recipe.sampled}
         memory = self.recipe.remember(nets, self.train)
         labels = torch.from_numpy(self._watch.labels).to(self.device)
         made = as_pixels(self.recipe.glimpse(nets, labels, self._watch.seeds, memory))
         return {**values, **self._watch.look(made, self._watch.labels)}
+
+    def _loss_on(self, part: LabeledImages) -> float:
+        """The mean loss on a part, LOOKED_AT pictures at a time so that memory does not grow with it."""
+        num, channels, height, width = part.pixels.shape
+        stream = rng.torch_rng(VAL_SEED, "val", device=self.device)
+        drawn = self.recipe.noise((num, channels, height, width), stream, self.device)
+        total = 0.0
+        for first in range(0, num, LOOKED_AT):
+            rows = slice(first, first + LOOKED_AT)
+            images = torch.from_numpy(np.array(part.pixels[rows])).to(self.device).float() / 255
+            labels = torch.from_numpy(part.labels[rows].copy()).to(self.device)
+            noise = {name: tensor[rows] for name, tensor in drawn.items()}
+            losses = (loss(self.nets, images, labels, noise, 1.0) for _, loss in self.recipe.phases)
+            total += sum(map(float, losses)) * (len(labels) / num)
+        return total
 
 
 def run_stacked(fits: list[Fit]) -> dict[str, Any]:

@@ -98,7 +98,12 @@ def copy_threshold(features: NDArray[np.floating], quantile: float = QUANTILE) -
     """
     if len(features) < 2:
         return None
-    return float(np.quantile(nearest(features, features, but_itself=True).distance, quantile))
+    return threshold_of(nearest(features, features, but_itself=True), quantile)
+
+
+def threshold_of(alone: Nearest, quantile: float = QUANTILE) -> float:
+    """Return the `copy_threshold` of pictures from what is nearest to each of them but itself."""
+    return float(np.quantile(alone.distance, quantile))
 
 
 def near_copies(found: Nearest, threshold: float, ratio: float = RATIO) -> NDArray[np.bool_]:

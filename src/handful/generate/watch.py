@@ -14,12 +14,13 @@ from handful.errors import DataError
 from handful.generate.likeness import (
     QUANTILE,
     RATIO,
-    copy_threshold,
+    Nearest,
     mean_pairwise,
     near_copies,
     nearest,
     pixel_features,
     share_by_chance,
+    threshold_of,
 )
 
 LIMIT = 64
@@ -52,8 +53,11 @@ class Watch:
         self.seeds = [rng.derive(0, "watch", place) for place in range(len(self.labels))]
         features = pixel_features(train.pixels)
         self._classes = {int(label): features[train.labels == label] for label in np.unique(self.labels)}
-        self._thresholds = {label: copy_threshold(one) for label, one in self._classes.items()}
-        self._alone = {label: _share_alone(one) for label, one in self._classes.items() if len(one) > 1}
+        several = {label: one for label, one in self._classes.items() if len(one) > 1}
+        apart = {label: nearest(one, one, but_itself=True) for label, one in several.items()}
+        self._thresholds = {label: threshold_of(found) for label, found in apart.items()}
+        self._alone = {label: _share_alone(found) for label, found in apart.items()}
+        self._spread = {label: mean_pairwise(one) for label, one in several.items()}
         centred = features - features.mean(axis=0)
         self._centre = features.mean(axis=0)
         self._scale = float(np.sqrt((centred.astype(np.float64) ** 2).sum(axis=1).mean())) or 1.0
@@ -100,12 +104,13 @@ class Watch:
         spread, real_spread, copied, against = [], [], [], []
         for label, real in self._classes.items():
             mine = features[classes == label]
-            if len(mine) > 1 and len(real) > 1:
+            if label not in self._spread:
+                continue
+            if len(mine) > 1:
                 spread.append(mean_pairwise(mine))
-                real_spread.append(mean_pairwise(real))
-            threshold = self._thresholds[label]
-            if len(mine) and threshold is not None:
-                copied.append(near_copies(nearest(mine, real), threshold))
+                real_spread.append(self._spread[label])
+            if len(mine):
+                copied.append(near_copies(nearest(mine, real), self._thresholds[label]))
                 against.append(label)
         if sum(real_spread) > 0:
             found["diversity"] = sum(spread) / sum(real_spread)
@@ -222,7 +227,6 @@ def _most_by_chance(samples: Sequence[int], real: Sequence[int], alone: Sequence
     return min(1.0, float(np.quantile(hits, SURE, method="higher") + 1) / sum(samples))
 
 
-def _share_alone(features: NDArray[np.float32]) -> float:
+def _share_alone(found: Nearest) -> float:
     """The share of rows three times nearer to one other row than to the next, with one more of either kind added."""
-    found = nearest(features, features, but_itself=True)
-    return float(((found.distance <= RATIO * found.second).sum() + 1) / (len(features) + 2))
+    return float(((found.distance <= RATIO * found.second).sum() + 1) / (len(found.distance) + 2))

@@ -6,12 +6,14 @@ import math
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from handful import rng
+from handful.config import digest_of
 from handful.data.balance import amounts, kept_of
 from handful.data.images import LabeledImages
 from handful.nn.train import How, one_thread
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from handful.study.plan import Plan
 
 TIMED_STEPS = 3
+QUICK = 5.0  # seconds under which a trial is made twice
+NEVER = 1_000_000
 SMALL_JOB = 0.2  # seconds of a job that trains nothing
 MEASURED = {"pixels": 0.001, "lite0": 0.05}  # seconds that one picture takes to be measured, on one core
 OTHER_NETWORK = 0.3  # of larger extractors
@@ -40,15 +44,26 @@ def recipe_of(plan: Plan, arm: str, job: Job) -> Any:
     return plan.study.generator_of(plan.study.arm(arm)) if job.stage == "generator" else None
 
 
-Timings = dict[str, tuple[float, float]]
-
-
-def expected(plan: Plan, store: Store, device: str, timings: Timings) -> dict[str, float]:
-    """Return seconds per open job, from timing three steps of each recipe on pictures of noise.
+@dataclass(frozen=True)
+class Trial:
+    """What a short fit of one network to pictures of noise took.
 
     Args:
-        timings: what has been timed already, and where new timings are kept: seconds to start and per step.
+        start: seconds to start, with one look at validation and samples.
+        per_step: seconds of a step.
+        size: bytes of the saved model.
     """
+
+    start: float
+    per_step: float
+    size: float
+
+
+_TRIALS: dict[str, Trial] = {}  # of this process: what is measured once is not measured again
+
+
+def expected(plan: Plan, store: Store, device: str) -> dict[str, float]:
+    """Return seconds per open job, from timing a few steps of each recipe on pictures of noise."""
     num_train = len(next(iter(plan.splits.values())).train)
     seconds: dict[str, float] = {}
     for job in plan.jobs:
@@ -56,7 +71,7 @@ def expected(plan: Plan, store: Store, device: str, timings: Timings) -> dict[st
             continue
         recipe = recipe_of(plan, job.arm, job)
         if recipe is not None:
-            seconds[job.key] = fit_seconds(recipe, plan.source.class_names, num_train, device, timings)
+            seconds[job.key] = fit_seconds(recipe, plan.source.class_names, num_train, device)
         else:
             seconds[job.key] = _other_seconds(plan, job)
     return seconds
@@ -84,54 +99,67 @@ def measure_seconds(plan: Plan, arm: str, job: Job) -> float:
     return SMALL_JOB + num * MEASURED.get(str(job.spec["extractor"]), OTHER_NETWORK)
 
 
-def fit_seconds(recipe: Any, class_names: tuple[str, ...], num_train: int, device: str, timings: Timings) -> float:
+def fit_seconds(recipe: Any, class_names: tuple[str, ...], num_train: int, device: str) -> float:
     """Return the seconds that one fit to `num_train` pictures is expected to take."""
     if not hasattr(recipe, "training"):
         return SMALL_JOB
-    training, networks, one = recipe.training, 1, recipe
-    if hasattr(recipe, "scope"):  # the budget is that of the whole fit, however many networks share it
-        networks = 1 if recipe.scope == "conditional" else len(class_names)
-        one = recipe.changed(scope="conditional", stacked=False, epochs_by_size=())
+    training, networks = recipe.training, _networks(recipe, class_names)
+    if hasattr(recipe, "epochs_by_size"):
         longest = max((epochs for _, epochs in recipe.epochs_by_size), default=training.epochs)
         training = training.changed(epochs=longest)
-    steps = training.steps_for(num_train)
+    trial = trial_of(recipe, class_names, device)
+    steps = training.steps_for(num_train)  # the budget is that of the whole fit, however many networks share it
+    looks = networks * math.ceil(steps / networks / training.eval_every)
+    return float(trial.start * looks + trial.per_step * steps)
+
+
+def trial_of(recipe: Any, class_names: tuple[str, ...], device: str) -> Trial:
+    """Return what one network of a recipe costs; recipes that differ in length or balance alone cost the same."""
+    one = recipe
+    if hasattr(one, "scope"):
+        one = one.changed(scope="conditional", stacked=False, epochs_by_size=())
     if hasattr(one, "balance"):  # whose weights a loss has and which pictures a batch has cost nothing
         one = one.changed(balance="none")
-    same_cost = one.changed(training=training.changed(steps=1, epochs=None, eval_every=10_000)).digest()
-    if same_cost not in timings:
-        timings[same_cost] = _time_steps(one, class_names, device)
-    start, per_step = timings[same_cost]
-    looks = networks * math.ceil(steps / networks / training.eval_every)
-    return float(start * looks + per_step * steps)
+    if hasattr(one, "training"):
+        steps = 2 + TIMED_STEPS  # the first one warms up, the last one has the look
+        one = one.changed(training=one.training.changed(steps=steps, epochs=None, eval_every=NEVER))
+    same_cost = digest_of([one.digest(), len(class_names), device])
+    if same_cost not in _TRIALS:
+        trial = _tried(one, class_names, device)
+        if trial.start < QUICK:  # so short that what is done once in a process would count
+            trial = _tried(one, class_names, device)
+        _TRIALS[same_cost] = trial
+    return _TRIALS[same_cost]
 
 
-def _time_steps(recipe: Any, class_names: tuple[str, ...], device: str) -> tuple[float, float]:
-    """Seconds to start with one look at validation and samples, and per step, from three steps after the first."""
+def _tried(recipe: Any, class_names: tuple[str, ...], device: str) -> Trial:
     parts = _noise(recipe, class_names, max(2, 64 // len(class_names)))
+    done: list[float] = []
+    how = How(device=device, progress=lambda step, steps: done.append(time.perf_counter()))
+    started = time.perf_counter()
+    with one_thread():
+        fitted = recipe.fit(*parts, seed=0, how=how) if hasattr(recipe, "training") else recipe.fit(*parts, seed=0)
+    seconds = time.perf_counter() - started
+    per_step = max(done[TIMED_STEPS] - done[0], 1e-4) / TIMED_STEPS if len(done) > TIMED_STEPS else 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        fitted.save(Path(folder))
+        size = float(sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file()))
+    return Trial(max(0.0, seconds - per_step * len(done)), per_step, size)
 
-    def run(steps: int) -> float:
-        short = _short(recipe, steps, eval_every=10_000)
-        started = time.perf_counter()
-        with one_thread():
-            short.fit(*parts, seed=0, how=How(device=device))
-        return time.perf_counter() - started
 
-    run(1)
-    start = run(1)
-    return start, max(run(1 + TIMED_STEPS) - start, 1e-4) / TIMED_STEPS
+def _networks(recipe: Any, class_names: tuple[str, ...]) -> int:
+    return 1 if getattr(recipe, "scope", "conditional") == "conditional" else len(class_names)
 
 
-def disk(plan: Plan, store: Store) -> float:
-    """Return the bytes that open jobs and the pictures will take, from saving one model of each recipe."""
-    sizes: dict[str, float] = {}
+def disk(plan: Plan, store: Store, device: str) -> float:
+    """Return the bytes that open jobs and the pictures will take, from saving one network of each recipe."""
+    names = plan.source.class_names
     view = plan.study.classifier.view
     total = float(len(plan.source.labels) * (view.channels or 3) * view.size**2)
     for job, arm in {job.key: (job, arm) for (arm, _), jobs in plan.jobs_by_arm().items() for job in jobs}.values():
         recipe = recipe_of(plan, arm, job)
         if recipe is not None and not store.has(job.key):
-            if recipe.digest() not in sizes:
-                sizes[recipe.digest()] = _saved_bytes(recipe, plan.source.class_names)
-            total += sizes[recipe.digest()]
+            total += trial_of(recipe, names, device).size * _networks(recipe, names)
     return total
 
 
@@ -160,22 +188,9 @@ def _flat(value: Any, name: str = "") -> dict[str, Any]:
     return flat
 
 
-def _short(recipe: Any, steps: int, **training: Any) -> Any:
-    """A recipe for so many steps, whatever it says of epochs."""
-    own = {"epochs_by_size": ()} if hasattr(recipe, "epochs_by_size") else {}
-    return recipe.changed(training=recipe.training.changed(steps=steps, epochs=None, **training), **own)
-
-
 def _noise(recipe: Any, class_names: tuple[str, ...], per_class: int) -> list[LabeledImages]:
     """A training and a validation part of noise in a recipe's view."""
     labels = np.repeat(np.arange(len(class_names)), per_class)
     shape = (len(labels), recipe.view.channels, recipe.view.size, recipe.view.size)
     pixels = [rng.numpy_rng(0, "noise", part).integers(0, 256, shape, dtype=np.uint8) for part in range(2)]
     return [LabeledImages.of_arrays(part, labels, class_names) for part in pixels]
-
-
-def _saved_bytes(recipe: Any, class_names: tuple[str, ...]) -> float:
-    short = _short(recipe, 1) if hasattr(recipe, "training") else recipe
-    with tempfile.TemporaryDirectory() as folder:
-        short.fit(*_noise(recipe, class_names, 2), seed=0).save(Path(folder))
-        return float(sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file()))

@@ -23,7 +23,7 @@ from handful.errors import ConfigError
 from handful.planner import PRIOR, detectable
 from handful.study.advice import advice_for
 from handful.study.arms import ARMS
-from handful.study.estimate import Timings, expected
+from handful.study.estimate import expected
 from handful.study.goals import check_goals
 from handful.study.protocol import QUICK_REPEATS, Protocol
 from handful.study.stages import Job, embedding_of, jobs_of
@@ -142,18 +142,17 @@ def make_plan(
     given = splits_of(study, source)
     splits = None if given is None else tuple(split.digest for split in given)
     kept = store.plan(request_of(study, source.digest, budget, splits)) if budget is not None else None
-    timings: Timings = {}
     advice = advice_for(source, study.protocol, given, view) if asks_advice(study) else None
     if kept is not None:
         plan = _chosen(study, source, given, advice, kept["choices"], tuple(kept["cuts"]))
-        return replace(plan, seconds=expected(plan, store, device, timings)) if timed else plan
+        return replace(plan, seconds=expected(plan, store, device)) if timed else plan
     plan = _plan(study, source, given, advice)
     options = _options(study, plan) if budget is not None else []
     if timed or options:
-        plan = replace(plan, seconds=expected(plan, store, device, timings))
+        plan = replace(plan, seconds=expected(plan, store, device))
     if budget is None:
         return plan
-    return _fitted(study, plan, given, advice, store, options, budget, workers, device, timings)
+    return _fitted(study, plan, given, advice, store, options, budget, workers, device)
 
 
 def _fitted(
@@ -166,7 +165,6 @@ def _fitted(
     budget: float,
     workers: int,
     device: str,
-    timings: Timings,
 ) -> Plan:
     """Take options one after another until the plan fits into `budget` minutes."""
     choices: dict[str, Any] = {}
@@ -177,7 +175,7 @@ def _fitted(
         choices[name] = value
         cuts.append(words)
         plan = _chosen(study, plan.source, given, advice, choices)
-        plan = replace(plan, seconds=expected(plan, store, device, timings))
+        plan = replace(plan, seconds=expected(plan, store, device))
     if minutes(plan, workers) > budget:
         cuts.append(f"it will still take about {minutes(plan, workers):.0f} minutes")
     return replace(plan, cuts=tuple(cuts))
