@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from handful.reproduce import page, signs_autoencoders, signs_diffusion
@@ -132,3 +133,24 @@ def test_s1_trains_the_vae_alone_without_augmentation(name: str) -> None:
         "gan": True,
         "diffusion": True,
     }
+
+
+def test_s0_says_by_class_what_its_classifier_does_on_validation(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "write_report", lambda result, path: path)
+    entry = STUDIES["signs-autoencoders"]
+    finished = reproduce(entry, tmp_path, SCALES["tiny"], ("honest",), only=["baseline"], engine="serial", say=list)
+    result = finished.results["honest", "signs"]
+    with (tmp_path / "tables" / "per-class-validation.csv").open(encoding="utf-8") as file:
+        rows = {row["class"]: row for row in csv.DictReader(file)}
+    assert list(rows) == [*result.class_names, "macro average", "weighted average"]
+    watched = result.validation("baseline")
+    assert watched is not None
+    assert float(rows["weighted average"]["recall"]) == pytest.approx(watched["mean"], abs=6e-4), "it is accuracy"
+    parts = result.validation_parts("baseline")
+    assert len(parts) == 2
+    supports = [int(rows[name]["validation pictures"]) for name in result.class_names]
+    assert supports == pytest.approx(np.mean([np.bincount(one, minlength=3) for one, _ in parts], axis=0), abs=0.51)
+    right = [(probs.argmax(axis=1)[labels == place] == place).mean() for labels, probs in parts for place in [0]]
+    assert float(rows[result.class_names[0]]["recall"]) == pytest.approx(np.mean(right), abs=6e-4)

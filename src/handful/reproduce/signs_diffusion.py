@@ -56,6 +56,7 @@ QUALITY = {
 BASELINE = (0.55, 0.2676)
 ENLARGED = "vae 50 enlarged"
 ALONE = {kind: f"{kind} 100 alone" for kind in FAMILIES}  # trained on synthetic pictures, scored on real ones
+TOLD = {kind: f"{kind} 100 told the class" for kind in ("vae", "gan")}
 ROWS = (
     Row("original pictures", "signs", "baseline", BASELINE[0], "balanced_accuracy", "validation"),
     Row("original pictures, Kaggle", "signs", "baseline", BASELINE[1], "accuracy"),
@@ -69,6 +70,17 @@ ROWS = (
     ),
     Row(
         "VAE, 50 a class, and three augmented copies of all", "signs", ENLARGED, None, "balanced_accuracy", "validation"
+    ),
+    *(
+        Row(
+            f"one {FAMILIES[kind]} told the class, 100 a class, tried and rejected",
+            "signs",
+            arm,
+            None,
+            "balanced_accuracy",
+            "validation",
+        )
+        for kind, arm in TOLD.items()
     ),
     *(
         Row(f"{FAMILIES[kind]}, 100 a class, no real picture in training", "signs", arm, None, "balanced_accuracy")
@@ -95,6 +107,9 @@ def studies(scale: Scale, protocol: ProtocolName, inputs: Inputs) -> Studies:
     for kind, counts in COUNTS.items():
         arms += [Arm(f"{kind} {num}", generator=made[kind], add=scale.added(num)) for num in counts]
         arms.append(Arm(ALONE[kind], generator=made[kind], add=scale.added(100), real=False))
+        if kind in TOLD:  # what every network is at a small scale
+            told = made[kind].changed(scope="conditional")
+            arms.append(Arm(TOLD[kind], generator=told, add=scale.added(100)))
     copies = Augmentation.preset("s1")
     arms.append(
         Arm(ENLARGED, generator=made["vae"], add=scale.added(50), augment=copies, enlarge=3, enlarge_synthetic=True)

@@ -79,7 +79,7 @@ class Result(Kept):
                 values.append(score.value(made["labels"], made["probs"]))
         return {**_mean_sd(values), "values": values} if values else None
 
-    def _validation_parts(self, arm: str) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+    def validation_parts(self, arm: str) -> list[tuple[NDArray[Any], NDArray[Any]]]:
         """Labels and probabilities of the validation part of each repeat with predictions; empty without one."""
         keys = self.keys(arm, "classifier")
         found = [self.store.arrays(keys[one], "val") for one in sorted(self.predictions(arm)) if one in keys]
@@ -93,7 +93,7 @@ class Result(Kept):
         """
         repeats = sorted(self.predictions(arm))
         if repeats and arm not in self._calibrations:
-            parts = self._validation_parts(arm)
+            parts = self.validation_parts(arm)
             self._calibrations[arm] = calibration_of(*self.probs(arm, repeats), parts)
         return self._calibrations.get(arm)
 
@@ -107,7 +107,7 @@ class Result(Kept):
         if not repeats or not wanted:
             return []
         goals = {name: recipe_from(Goal, goal) for name, goal in wanted}
-        rows = goal_rows(goals, self.class_names, *self.probs(arm, repeats), self._validation_parts(arm))
+        rows = goal_rows(goals, self.class_names, *self.probs(arm, repeats), self.validation_parts(arm))
         if self.protocol.all_flaws:
             for row in rows:
                 row["word"] = "no verdict"
