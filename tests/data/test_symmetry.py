@@ -38,6 +38,7 @@ def test_a_mirror_pair_is_found_and_the_rest_is_safe():
     assert (turn.first, turn.second) == (0, 1)
     assert turn.to_second == turn.to_first == (14, 0, 14)
     assert turn.p < 1e-5
+    assert turn.farther == pytest.approx(1, abs=0.25)
     assert horizontal.verdict == "unsafe"
     assert [one.verdict for one in horizontal.classes] == ["unsafe", "unsafe", "safe", "safe"]
     assert flips["vertical flip"].verdict == "safe"
@@ -50,6 +51,17 @@ def test_a_class_that_only_looks_foreign_when_flipped_is_no_mirror_pair():
     horizontal = flips["horizontal flip"]
     assert horizontal.turns == ()
     assert all(one.verdict == "safe" for one in horizontal.classes[1:])
+
+
+def test_a_pair_that_is_near_only_for_want_of_another_class_lies_far_from_it():
+    """A triangle pointing down, upside down, is nearest to one pointing to the side, yet is none."""
+    pixels = np.concatenate([arrow("right", 14, 0), np.rot90(arrow("right", 14, 1), 1, axes=(2, 3))])
+    flips = {one.operation: one for one in find_symmetries(pixels, np.repeat([0, 1], 14), 2)}
+    left = np.concatenate([arrow("left", 14, 0), arrow("right", 14, 1)])
+    true = {one.operation: one for one in find_symmetries(left, np.repeat([0, 1], 14), 2)}["horizontal flip"]
+    far = [turn.farther for one in flips.values() for turn in one.turns]
+    assert far
+    assert min(far) > 1.5 > true.turns[0].farther
 
 
 def test_noise_is_no_finding():

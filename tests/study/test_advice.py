@@ -126,6 +126,17 @@ def test_only_flips_that_are_safe_are_used() -> None:
     assert flipping == plain.changed(flip_horizontal=True)
 
 
+@pytest.mark.parametrize("weights", [False, True])
+def test_classes_that_mirror_each_other_lend_each_other_pictures_and_the_reasons_say_so(weights: bool) -> None:
+    pair = ("left", "right", "horizontal flip")
+    made = recommend(Facts((9, 9), 90, weights=weights, pairs=(pair,)))
+    assert isinstance(made.classifier, CNN)
+    assert made.classifier.mirror_pairs == (pair,)
+    assert made.plain.mirror_pairs == ()
+    assert any("a horizontal flip makes 'left' of 'right'" in reason for reason in made.reasons)
+    assert not any("makes" in reason for reason in recommend(Facts((9, 9), 90, weights=weights)).reasons)
+
+
 def test_from_random_weights_the_plain_recipe_differs_in_augmentation_alone() -> None:
     made = recommend(Facts(counts=(9, 9), side=90, weights=False))
     assert made.plain.augment is None is made.plain.mix
@@ -145,9 +156,11 @@ def test_what_treatments_are_compared_on_is_the_same_network_and_much_less_work(
 
 
 def test_classes_that_mirror_each_other_are_not_flipped() -> None:
-    found = [advice.safe_flips(open_source(mirrored(same)), None, View(size=40)) for same in (False, True)]
-    assert "horizontal flip" not in found[0]
-    assert "horizontal flip" in found[1]
+    turned, same = (advice.flips_of(open_source(mirrored(same)), None, View(size=40)) for same in (False, True))
+    assert "horizontal flip" not in turned[0]
+    assert turned[1] == (("0", "1", "horizontal flip"),)
+    assert "horizontal flip" in same[0]
+    assert same[1] == ()
 
 
 def test_flips_are_judged_outside_the_given_test_part() -> None:
@@ -156,7 +169,7 @@ def test_flips_are_judged_outside_the_given_test_part() -> None:
     parts = ("test",) * 60 + ("train",) * 60
     both = open_source((np.concatenate([pixels, safe[0]]), np.concatenate([labels, safe[1]])))
     given = Source(**{**vars(both), "parts": parts})
-    assert "horizontal flip" in advice.safe_flips(given, None, View(size=40))
+    assert "horizontal flip" in advice.flips_of(given, None, View(size=40))[0]
 
 
 def test_training_pictures_are_counted_as_the_protocol_draws_them() -> None:

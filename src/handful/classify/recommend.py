@@ -18,6 +18,7 @@ from handful.classify.tuning import Tuning
 from handful.classify.views import FLIPS
 from handful.data.augment import Augmentation
 from handful.data.images import View
+from handful.data.mirrored import MirrorPair
 from handful.nn.network import NetworkRecipe
 from handful.nn.networks import network_of
 from handful.nn.train import Training
@@ -36,6 +37,7 @@ class Facts:
         counts: training pictures of each class.
         side: the middle shorter side of the pictures, in pixels.
         flips: names of `handful.data.symmetry.OPERATIONS` that leave every class what it is.
+        pairs: classes that surely are each other's mirror images, with the operation.
         weights: whether the ImageNet weights of EfficientNet-Lite0 are at hand, in a package or a file.
     """
 
@@ -43,6 +45,7 @@ class Facts:
     side: int
     flips: tuple[str, ...] = ()
     weights: bool = False
+    pairs: tuple[MirrorPair, ...] = ()
 
     @property
     def num(self) -> int:
@@ -108,7 +111,8 @@ def _transfer(facts: Facts) -> Recommendation:
         view, tuning = View(size=size), Tuning(decay=0.85)
         flips = augment is not None and any(getattr(augment, field) for field, _ in FLIPS.values())
         shared: dict[str, Any] = {"tuning": tuning, "training": training, "tta": "flips" if flips else 0}
-        return CNN(network=network_of("lite0"), view=view, augment=augment, **shared)
+        pairs = facts.pairs if augment is not None else ()
+        return CNN(network=network_of("lite0"), view=view, augment=augment, mirror_pairs=pairs, **shared)
 
     steps = _steps(facts.num, per_root=5, least=200, most=2000)
     few = _steps(facts.num, per_root=6, least=100, most=2000)
@@ -135,6 +139,7 @@ def _scratch(facts: Facts) -> Recommendation:
         view=View(size=size),
         training=Training(steps=steps, lr=2e-3, weight_decay=0.02, warmup_steps=steps // 20, eval_every=steps // LOOKS),
         augment=_strong(size, facts),
+        mirror_pairs=facts.pairs,
     )
     reasons = (
         "a small residual network from random weights: no ImageNet weights are at hand (pip install "
@@ -145,7 +150,7 @@ def _scratch(facts: Facts) -> Recommendation:
         "needs many passes",
         *_why_strong(facts),
     )
-    return Recommendation(recipe, recipe.changed(augment=None), reasons, facts)
+    return Recommendation(recipe, recipe.changed(augment=None, mirror_pairs=()), reasons, facts)
 
 
 def _tiny(facts: Facts) -> Recommendation:
@@ -174,6 +179,11 @@ def _why_strong(facts: Facts) -> tuple[str, ...]:
         f"with the {' and the '.join(safe)}: no class is turned into another by it"
         if safe
         else "no flips: they are not shown to leave every class what it is (`handful look` says which)",
+        *(
+            f"a {operation} makes {first!r} of {second!r} and the other way round: changed pictures of either are "
+            "trained on as pictures of the other"
+            for first, second, operation in facts.pairs
+        ),
     )
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 from handful.data.features import Features, shape_features, squared_distances
 
 Pixels = NDArray[np.uint8]
-OPERATIONS: dict[str, Callable[[Pixels], Pixels]] = {
+Operation = Literal["horizontal flip", "vertical flip", "half turn"]
+OPERATIONS: dict[Operation, Callable[[Pixels], Pixels]] = {
     "horizontal flip": lambda pixels: pixels[..., ::-1],
     "vertical flip": lambda pixels: pixels[..., ::-1, :],
     "half turn": lambda pixels: pixels[..., ::-1, ::-1],
@@ -34,6 +36,9 @@ class Turn:
         to_second: pictures of the first class nearest to the second: changed, unchanged, in all.
         to_first: the same the other way.
         p: one-sided exact p-value of the paired comparison, both ways pooled, Holm over all pairs of the operation.
+        farther: how far changed pictures of one class lie from the mean of the other, over how far its own lie from it
+            (medians, a picture left out of its own mean), the larger of both ways. About 1 where they are pictures
+            like its own; they may be nearest to a class and yet far from it, then a flip is unsafe and no more.
     """
 
     first: int
@@ -41,6 +46,7 @@ class Turn:
     to_second: tuple[int, int, int]
     to_first: tuple[int, int, int]
     p: float
+    farther: float
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,7 @@ class Symmetry:
         classes: each class in turn.
     """
 
-    operation: str
+    operation: Operation
     verdict: str
     num: int
     own: int
@@ -100,6 +106,7 @@ def find_symmetries(pixels: Pixels, labels: NDArray[np.int64], num_classes: int)
         labels: int64 [N], in [0, num_classes).
     """
     features = shape_features(pixels)
+    changed = {name: shape_features(np.ascontiguousarray(change(pixels))) for name, change in OPERATIONS.items()}
     counts = np.bincount(labels, minlength=num_classes)
     sums = np.zeros((num_classes, features.shape[1]), dtype=np.float32)
     np.add.at(sums, labels, features)
@@ -108,11 +115,12 @@ def find_symmetries(pixels: Pixels, labels: NDArray[np.int64], num_classes: int)
         _judged(
             name,
             unchanged,
-            _nearest(shape_features(np.ascontiguousarray(change(pixels))), features, sums, counts, labels),
+            _nearest(changed[name], features, sums, counts, labels),
             labels,
             counts,
+            partial(_farther, features, changed[name], labels),
         )
-        for name, change in OPERATIONS.items()
+        for name in OPERATIONS
     )
 
 
@@ -131,13 +139,14 @@ def _nearest(
 
 
 def _judged(
-    name: str,
+    name: Operation,
     before: NDArray[np.int64],
     after: NDArray[np.int64],
     labels: NDArray[np.int64],
     counts: NDArray[np.int64],
+    farther: Callable[[int, int], float],
 ) -> Symmetry:
-    turns = _turns(before, after, labels, counts)
+    turns = _turns(before, after, labels, counts, farther)
     turned = {label for turn in turns for label in (turn.first, turn.second)}
     own, own_changed = (np.bincount(labels[found == labels], minlength=len(counts)) for found in (before, after))
     lost = np.bincount(labels[(before == labels) & (after != labels)], minlength=len(counts))
@@ -166,8 +175,25 @@ def _judged(
     return Symmetry(name, verdict, num, kept, kept_changed, turns, tuple(classes))
 
 
+def _farther(features: Features, changed: Features, labels: NDArray[np.int64], first: int, second: int) -> float:
+    """`Turn.farther` of two classes."""
+
+    def ratio(turned: int, other: int) -> float:
+        own = features[labels == other]
+        mean = own.mean(axis=0)
+        num = len(own)
+        away = np.linalg.norm(own - mean, axis=1) * num / max(1, num - 1)  # from the mean of the others
+        return float(np.median(np.linalg.norm(changed[labels == turned] - mean, axis=1)) / max(np.median(away), 1e-12))
+
+    return max(ratio(first, second), ratio(second, first))
+
+
 def _turns(
-    before: NDArray[np.int64], after: NDArray[np.int64], labels: NDArray[np.int64], counts: NDArray[np.int64]
+    before: NDArray[np.int64],
+    after: NDArray[np.int64],
+    labels: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    farther: Callable[[int, int], float],
 ) -> tuple[Turn, ...]:
     shape = (len(counts), len(counts))
     tables = {name: np.zeros(shape, dtype=np.int64) for name in ("before", "after", "into", "out")}
@@ -186,7 +212,7 @@ def _turns(
             for a, b in ((first, second), (second, first))
         )
         if p < LEVEL and all(changed > unchanged and changed >= TURNED * num for changed, unchanged, num in ways):
-            found.append(Turn(first, second, ways[0], ways[1], p))
+            found.append(Turn(first, second, ways[0], ways[1], p, farther(first, second)))
     return tuple(sorted(found, key=lambda turn: turn.p))
 
 

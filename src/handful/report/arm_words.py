@@ -72,6 +72,8 @@ def classifier_words(recipe: ClassifierRecipe) -> str:
         words.append("augmented")
     if recipe.mix is not None:
         words.append(_mix_words(recipe.mix))
+    for first, second, operation in getattr(recipe, "mirror_pairs", ()):
+        words.append(f"{first!r} and {second!r} made of each other by a {operation}")
     return ", ".join(words)
 
 

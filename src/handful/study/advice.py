@@ -11,6 +11,7 @@ from handful.classify.recommend import COMPARED_SIZE, SIZES, SMALL_SIDE, TRANSFE
 from handful.data.decode import resized
 from handful.data.images import View
 from handful.data.load import load
+from handful.data.mirrored import MirrorPair
 from handful.data.near import VIEW
 from handful.data.source import Source
 from handful.data.split import Split
@@ -20,6 +21,7 @@ from handful.rng import numpy_rng
 from handful.study.protocol import Protocol
 
 SAMPLE = 2000  # pictures that flips are tried on
+SURE, LIKE_ITS_OWN = 0.01, 1.5
 
 
 def weights_at_hand() -> bool:
@@ -54,16 +56,25 @@ def advice_for(
 def facts_of(source: Source, protocol: Protocol, splits: Sequence[Split] | None, view: View) -> Facts:
     shorter = np.sort(source.sizes.min(axis=1))
     side = int(shorter[len(shorter) // 2])
+    safe, pairs = flips_of(source, splits, view) if side >= SMALL_SIDE else ((), ())
     return Facts(
         counts=tuple(_counts(source, protocol, splits)),
         side=side,
-        flips=safe_flips(source, splits, view) if side >= SMALL_SIDE else (),
+        flips=safe,
         weights=weights_at_hand(),
+        pairs=pairs,
     )
 
 
-def safe_flips(source: Source, splits: Sequence[Split] | None, view: View) -> tuple[str, ...]:
-    """Return the operations that turn no class into another and after which the pictures are recognised as before."""
+def flips_of(
+    source: Source, splits: Sequence[Split] | None, view: View
+) -> tuple[tuple[str, ...], tuple[MirrorPair, ...]]:
+    """Return the operations that leave the classes what they are, and the pairs of classes that one makes each other.
+
+    The former turn no class into another, and the pictures are recognised after them as before. Of the latter one is
+    only sure enough to train on where it is a horizontal flip (pictures are upright, and a warning upside down is no
+    other sign), chance makes it in less than one set of a hundred, and changed pictures lie where the other class's do.
+    """
     rows = np.flatnonzero([part not in ("val", "test") for part in source.parts]) if splits is None else splits[0].train
     if len(rows) > SAMPLE:
         rows = np.sort(numpy_rng(0, "flips").choice(rows, SAMPLE, replace=False))
@@ -71,7 +82,15 @@ def safe_flips(source: Source, splits: Sequence[Split] | None, view: View) -> tu
     seen = load(source, view.changed(channels=source.channels), rows).pixels
     pixels = np.array([resized(np.asarray(picture), small, source.channels) for picture in seen], dtype=np.uint8)
     found = find_symmetries(pixels, source.labels[rows], source.num_classes)
-    return tuple(one.operation for one in found if one.verdict == "safe")
+    safe = tuple(one.operation for one in found if one.verdict == "safe")
+    names = source.class_names
+    pairs = tuple(
+        (names[turn.first], names[turn.second], one.operation)
+        for one in found
+        for turn in one.turns
+        if one.operation == "horizontal flip" and turn.p < SURE and turn.farther < LIKE_ITS_OWN
+    )
+    return safe, pairs
 
 
 def _counts(source: Source, protocol: Protocol, splits: Sequence[Split] | None) -> list[int]:

@@ -16,6 +16,7 @@ from handful.compare import simultaneous_level
 from handful.config import digest_of
 from handful.data.copies import once
 from handful.data.groups import groups_for
+from handful.data.mirrored import check_pairs
 from handful.data.source import Source, open_source
 from handful.data.split import Split, draw_split
 from handful.data.split_file import read_splits
@@ -302,6 +303,8 @@ def _plan(
     resolved = resolve(study, source, given, advice)
     splits = draw_splits(resolved, source) if given is None else repeated(given, resolved)
     require_validation(resolved, splits.values())
+    for arm in resolved.arms:
+        check_pairs(getattr(resolved.classifier_of(arm), "mirror_pairs", ()), source.class_names)
     return Plan(resolved, source, splits, cuts, {}, () if advice is None else advice.reasons)
 
 
