@@ -240,5 +240,5 @@ def test_road_signs_as_published(published_signs: Path) -> None:
         {source.content[source.ids.index(name)] for group in found["copies"]["groups"] for name in group}
     ) == len(found["copies"]["groups"])
     (horizontal, *_) = found["flips"]
-    assert [turn["classes"] for turn in horizontal["turns"]] == [["38", "39"]]
+    assert [(turn["classes"], turn["sure"]) for turn in horizontal["turns"]] == [(["38", "39"], True)]
     assert horizontal["verdict"] == "unsafe"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from handful.data.symmetry import _sign_test, find_symmetries, holm
+from handful.data.symmetry import _sign_test, find_symmetries, holm, surely_mirrored
 
 
 def arrow(kind: str, num: int, seed: int) -> np.ndarray:
@@ -62,6 +64,10 @@ def test_a_pair_that_is_near_only_for_want_of_another_class_lies_far_from_it():
     far = [turn.farther for one in flips.values() for turn in one.turns]
     assert far
     assert min(far) > 1.5 > true.turns[0].farther
+    assert surely_mirrored("horizontal flip", true.turns[0])
+    assert not surely_mirrored("vertical flip", true.turns[0])
+    assert not any(surely_mirrored("horizontal flip", turn) for one in flips.values() for turn in one.turns)
+    assert not surely_mirrored("horizontal flip", replace(true.turns[0], p=0.02))
 
 
 def test_noise_is_no_finding():

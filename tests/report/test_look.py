@@ -169,3 +169,15 @@ def test_without_an_output_no_page_is_written(
     print_look(look(opened(pictures)).to_json())
     assert "copies: 2 files" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []
+
+
+def test_classes_that_mirror_each_other_are_named_with_the_arm_that_makes_use_of_it() -> None:
+    """Bright on the left, bright on the right, and a bar."""
+    noise = np.random.default_rng(0).integers(0, 60, (45, 3, 32, 32))
+    noise[:15, ..., :12] += 150
+    noise[15:30, ..., 20:] += 150
+    noise[30:, ..., 10:22] += 150
+    source = open_source((noise.astype(np.uint8), np.repeat([0, 1, 2], 15), ("left", "right", "bar")))
+    said = [line.text for line in lines(look(source, skip=["near-copies", "doubts"]).to_json())]
+    assert "each other's mirror images: left and right; the arm `mirror` lends them pictures" in said
+    assert any(line.startswith("a horizontal flip is unsafe: it turns left into right (15 of 15") for line in said)

@@ -256,3 +256,33 @@ def test_default_composes_and_takes_no_second_classifier() -> None:
     assert plan.study.classifier_of(plan.study.arms[1]).balance == "class-weights"
     with pytest.raises(ConfigError, match="recommended and classifier both"):
         Arm("mine", recommended=True, classifier=CLASSIFIER)
+
+
+PAIR = ("0", "1", "horizontal flip")
+
+
+def test_the_arm_mirror_has_the_pairs_that_are_found_and_the_study_its_own_classifier() -> None:
+    plan = plan_of(Study(mirrored(False), arms="baseline,augment+mirror", classifier=CLASSIFIER))
+    baseline, made = (plan.study.classifier_of(arm) for arm in plan.study.arms)
+    assert (baseline.mirror_pairs, made.mirror_pairs) == ((), (PAIR,))
+    assert made.augment is not None
+    assert plan.study.arm("augment+mirror").mirror_pairs == (PAIR,)
+    assert plan.reasons == (), "nothing is recommended"
+    study = plan_of(Study(mirrored(False), arms="baseline,default")).study
+    assert [study.classifier_of(arm).mirror_pairs for arm in study.arms] == [(), (PAIR,)]
+
+
+def test_where_no_classes_mirror_each_other_the_arm_mirror_is_refused_and_default_lends_nothing() -> None:
+    with pytest.raises(ConfigError, match=r"arm 'mirror': no two classes are surely each other's mirror images"):
+        plan_of(Study(mirrored(True), arms="baseline,mirror", classifier=CLASSIFIER))
+    study = plan_of(Study(mirrored(True), arms="baseline,default")).study
+    assert study.classifier_of(study.arm("default")).mirror_pairs == ()
+
+
+def test_pairs_of_ones_own_are_asked_for_their_classes_before_anything_runs() -> None:
+    given: Any = {"mirror_pairs": [("one", "two", "half turn")]}
+    plan = plan_of(Study(digits(), arms=["baseline", Arm("own", **given)], classifier=CLASSIFIER))
+    assert plan.study.classifier_of(plan.study.arm("own")).mirror_pairs == (("one", "two", "half turn"),)
+    wrong = CLASSIFIER.changed(mirror_pairs=[("one", "tow", "half turn")])
+    with pytest.raises(ConfigError, match=r"unknown class in mirror_pairs 'tow'.*two"):
+        plan_of(Study(digits(), arms="baseline", classifier=wrong))

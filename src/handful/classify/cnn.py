@@ -26,7 +26,7 @@ from handful.config import recipe_from
 from handful.data.balance import Balance, balance_of, weights_of
 from handful.data.draws import Draws
 from handful.data.images import LabeledImages
-from handful.data.mirrored import MirrorPair, with_mirrored
+from handful.data.mirrored import with_mirrored
 from handful.errors import ConfigError, DataError, StoreError
 from handful.nn.batches import Batch, Batches
 from handful.nn.custom import require_trust
@@ -50,8 +50,6 @@ class CNN(ClassifierRecipe):
         dropout: one rate for all its dropout layers, or (first, last), a linear ramp over them from the pictures on;
             None: the network's own.
         tuning: what of it is trained when: frozen, thawed in turn, learning rates by depth.
-        mirror_pairs: classes that a flip or a half turn makes each other, such as `("left", "right", "horizontal
-            flip")`: changed pictures of either are trained on as pictures of the other (`handful look` finds them).
         tta: views drawn from `augment` whose probabilities are averaged with those of the picture itself (test-time
             augmentation); they depend on the picture's content alone. `flips`: the mirror images that `augment`
             allows instead, none where it allows none. It holds for `predict_proba`, not for the looks at validation
@@ -64,7 +62,6 @@ class CNN(ClassifierRecipe):
     network: AnyNetwork = Field(default="v3")  # type: ignore[assignment]  # read by its validator
     dropout: DropoutRates | None = None
     tuning: Tuning = Tuning()
-    mirror_pairs: tuple[MirrorPair, ...] = ()
     tta: Annotated[int, Field(ge=0)] | Literal["flips"] = 0
 
     @model_validator(mode="after")

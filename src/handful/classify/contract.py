@@ -17,6 +17,7 @@ from handful.config import Recipe
 from handful.data.augment import Augmentation
 from handful.data.balance import AnyBalance
 from handful.data.images import LabeledImages, View, require_real, require_unseen
+from handful.data.mirrored import MirrorPair
 from handful.data.mix import Mix
 from handful.data.unlabeled import pictures_of
 from handful.errors import DataError
@@ -38,6 +39,8 @@ class ClassifierRecipe(Recipe, ABC):
         augment: classical augmentation of every training batch; None: none.
         mix: mixup or cutmix of every training batch, after augmentation; None: none.
         label_smoothing: share of a label that is spread evenly over all classes (Szegedy et al. 2016).
+        mirror_pairs: classes that a flip or a half turn makes each other, such as `("left", "right", "horizontal
+            flip")`: changed pictures of either are trained on as pictures of the other (`handful look` finds them).
     """
 
     kind: str
@@ -47,6 +50,7 @@ class ClassifierRecipe(Recipe, ABC):
     augment: Augmentation | None = None
     mix: Mix | None = None
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    mirror_pairs: tuple[MirrorPair, ...] = ()
 
     def resolved(self) -> Self:
         """Return the recipe with the content of the weights it starts from pinned; asked while a study is planned.

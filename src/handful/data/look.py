@@ -21,7 +21,7 @@ from handful.data.profile import Profile, plain, profile
 from handful.data.source import Source
 from handful.data.stored import stored_of
 from handful.data.suspicious import Suspicion, find_suspicious
-from handful.data.symmetry import Symmetry, find_symmetries
+from handful.data.symmetry import Symmetry, find_symmetries, surely_mirrored
 from handful.data.triage import ADVICE, SOURCE, Triage, triage
 from handful.errors import ConfigError, unknown
 from handful.rng import numpy_rng
@@ -244,6 +244,8 @@ def _flip(found: Symmetry, names: tuple[str, ...]) -> dict[str, Any]:
                     for a, b, way in ((one.first, one.second, one.to_second), (one.second, one.first, one.to_first))
                 ],
                 "p": one.p,
+                "farther": one.farther,
+                "sure": surely_mirrored(found.operation, one),
             }
             for one in found.turns
         ],

@@ -20,7 +20,8 @@ OPERATIONS: dict[Operation, Callable[[Pixels], Pixels]] = {
     "vertical flip": lambda pixels: pixels[..., ::-1, :],
     "half turn": lambda pixels: pixels[..., ::-1, ::-1],
 }
-LEVEL = 0.05
+LEVEL, SURE = 0.05, 0.01
+LIKE_ITS_OWN = 1.5
 TURNED = 0.25
 KEPT = 0.75
 LOST = 0.5
@@ -214,6 +215,16 @@ def _turns(
         if p < LEVEL and all(changed > unchanged and changed >= TURNED * num for changed, unchanged, num in ways):
             found.append(Turn(first, second, ways[0], ways[1], p, farther(first, second)))
     return tuple(sorted(found, key=lambda turn: turn.p))
+
+
+def surely_mirrored(operation: Operation, turn: Turn) -> bool:
+    """Return whether a pair is sure enough for its classes to lend each other pictures, changed.
+
+    A wrong pair would teach wrong labels, so more is asked than for a flip to be unsafe: a horizontal flip, as pictures
+    stand upright and a sign upside down is none; what chance makes in less than one set of a hundred; and changed
+    pictures that lie where the other class's own do.
+    """
+    return operation == "horizontal flip" and turn.p < SURE and turn.farther < LIKE_ITS_OWN
 
 
 def _sign_test(up: int, down: int) -> float:

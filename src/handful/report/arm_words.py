@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from handful.classify.contract import ClassifierRecipe
 from handful.classify.pretrain import SimCLR
 from handful.classify.tuning import Tuning
 from handful.data.balance import balance_words
 from handful.data.files import shown
+from handful.data.mirrored import MirrorPair
 from handful.data.mix import Mix
 from handful.generate.select import selection_words
 from handful.nn.backbones import Backbone
@@ -40,6 +41,10 @@ def arm_words(arm: Arm) -> str:
         words.append("classical augmentation of every batch")
     if arm.mix is not None:
         words.append(f"{_mix_words(arm.mix)} of every batch")
+    if arm.mirror_pairs == "found":
+        words.append("classes that mirror each other lend each other pictures")
+    elif arm.mirror_pairs:
+        words += _lent(arm.mirror_pairs)
     if arm.cap is not None:
         words.append(f"real pictures of a class limited to {arm.cap}")
     if arm.copies:
@@ -72,9 +77,11 @@ def classifier_words(recipe: ClassifierRecipe) -> str:
         words.append("augmented")
     if recipe.mix is not None:
         words.append(_mix_words(recipe.mix))
-    for first, second, operation in getattr(recipe, "mirror_pairs", ()):
-        words.append(f"{first!r} and {second!r} made of each other by a {operation}")
-    return ", ".join(words)
+    return ", ".join([*words, *_lent(recipe.mirror_pairs)])
+
+
+def _lent(pairs: Sequence[MirrorPair]) -> list[str]:
+    return [f"pictures of {first!r} and {second!r} made of each other by a {what}" for first, second, what in pairs]
 
 
 def network_words(network: NetworkRecipe) -> str:

@@ -143,6 +143,8 @@ def _flips(told: dict[str, Any]) -> Iterator[Line]:
         unlike = [one["name"] for one in flip["classes"] if one["verdict"] == "unlike"]
         if flip["verdict"] == "unsafe":
             yield Line("warn", f"{name} is unsafe: it turns {_listed([turned(turn) for turn in flip['turns']])}")
+            if sure := [" and ".join(map(shown, turn["classes"])) for turn in flip["turns"] if turn["sure"]]:
+                yield Line("good", f"each other's mirror images: {_listed(sure)}; the arm `mirror` lends them pictures")
         elif flip["verdict"] == "cannot tell":
             yield Line("fact", f"{name}: cannot tell; too few pictures are recognised even unflipped")
         elif flip["verdict"] == "unlike":

@@ -15,13 +15,12 @@ from handful.data.mirrored import MirrorPair
 from handful.data.near import VIEW
 from handful.data.source import Source
 from handful.data.split import Split
-from handful.data.symmetry import find_symmetries
+from handful.data.symmetry import find_symmetries, surely_mirrored
 from handful.measure.extractors import installed_extractor
 from handful.rng import numpy_rng
 from handful.study.protocol import Protocol
 
 SAMPLE = 2000  # pictures that flips are tried on
-SURE, LIKE_ITS_OWN = 0.01, 1.5
 
 
 def weights_at_hand() -> bool:
@@ -56,11 +55,11 @@ def advice_for(
 def facts_of(source: Source, protocol: Protocol, splits: Sequence[Split] | None, view: View) -> Facts:
     shorter = np.sort(source.sizes.min(axis=1))
     side = int(shorter[len(shorter) // 2])
-    safe, pairs = flips_of(source, splits, view) if side >= SMALL_SIDE else ((), ())
+    safe, pairs = flips_of(source, splits, view)
     return Facts(
         counts=tuple(_counts(source, protocol, splits)),
         side=side,
-        flips=safe,
+        flips=safe if side >= SMALL_SIDE else (),
         weights=weights_at_hand(),
         pairs=pairs,
     )
@@ -71,9 +70,7 @@ def flips_of(
 ) -> tuple[tuple[str, ...], tuple[MirrorPair, ...]]:
     """Return the operations that leave the classes what they are, and the pairs of classes that one makes each other.
 
-    The former turn no class into another, and the pictures are recognised after them as before. Of the latter one is
-    only sure enough to train on where it is a horizontal flip (pictures are upright, and a warning upside down is no
-    other sign), chance makes it in less than one set of a hundred, and changed pictures lie where the other class's do.
+    The former turn no class into another, and the pictures are recognised after them as before.
     """
     rows = np.flatnonzero([part not in ("val", "test") for part in source.parts]) if splits is None else splits[0].train
     if len(rows) > SAMPLE:
@@ -88,7 +85,7 @@ def flips_of(
         (names[turn.first], names[turn.second], one.operation)
         for one in found
         for turn in one.turns
-        if one.operation == "horizontal flip" and turn.p < SURE and turn.farther < LIKE_ITS_OWN
+        if surely_mirrored(one.operation, turn)
     )
     return safe, pairs
 

@@ -12,6 +12,7 @@ from handful.classify.table import CLASSIFIERS
 from handful.config import Recipe, choose, recipe_from
 from handful.data.augment import Augmentation
 from handful.data.balance import AnyBalance, Balance, Composition
+from handful.data.mirrored import MirrorPair
 from handful.data.mix import Mix
 from handful.errors import ConfigError, unknown
 from handful.generate.contract import GeneratorRecipe
@@ -57,6 +58,9 @@ class Arm(Recipe):
         augment: classical augmentation of every training batch; a recipe or the name of a preset. Where `enlarge` is
             given, or an amount without a generator, it makes copies once, before training, instead.
         mix: mixup or cutmix of every training batch.
+        mirror_pairs: pairs of classes that lend each other mirrored pictures, see `ClassifierRecipe`; `found`: those
+            that the training pictures show to be surely such (`handful.study.advice.flips_of`), filled in when the
+            study is planned.
         generator: family that makes synthetic pictures.
         gate: what keeps single pictures out before the selection: `copies`, a `RejectCopies`, or `none`; None: near
             copies of training pictures are turned away, except in a protocol that studies flaws.
@@ -88,6 +92,7 @@ class Arm(Recipe):
     balance: AnyBalance = None
     augment: Augmentation | None = None
     mix: Mix | None = None
+    mirror_pairs: tuple[MirrorPair, ...] | Literal["found"] | None = None
     generator: AnyGenerator | None = None
     gate: AnyGate | None = None
     selection: AnySelection = KeepAll()
@@ -215,6 +220,7 @@ ARMS: dict[str, Arm] = {
         Arm("cutout", augment=Augmentation.preset("cutout")),
         Arm("mixup", mix=Mix(mixup=0.2)),
         Arm("cutmix", mix=Mix(cutmix=1.0)),
+        Arm("mirror", mirror_pairs="found"),
         Arm("fill-copies", augment=Augmentation(), fill_to="largest"),
         Arm("enlarge", augment=Augmentation(), enlarge=3),
         *(

@@ -29,7 +29,7 @@ from handful.study.goals import check_goals
 from handful.study.protocol import QUICK_REPEATS, Protocol
 from handful.study.stages import Job, embedding_of, jobs_of
 from handful.study.store import Store
-from handful.study.study import ResolvedStudy, Study, asks_advice, likely_view, resolve
+from handful.study.study import ResolvedStudy, Study, asks_advice, likely_view, recommends, resolve
 from handful.study.validation import require_validation
 
 FEWEST_STEPS = 150
@@ -304,8 +304,8 @@ def _plan(
     splits = draw_splits(resolved, source) if given is None else repeated(given, resolved)
     require_validation(resolved, splits.values())
     for arm in resolved.arms:
-        check_pairs(getattr(resolved.classifier_of(arm), "mirror_pairs", ()), source.class_names)
-    return Plan(resolved, source, splits, cuts, {}, () if advice is None else advice.reasons)
+        check_pairs(resolved.classifier_of(arm).mirror_pairs, source.class_names)
+    return Plan(resolved, source, splits, cuts, {}, advice.reasons if advice and recommends(study) else ())
 
 
 def _options(study: Study, plan: Plan) -> list[tuple[str, Any, str]]:

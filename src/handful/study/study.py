@@ -12,6 +12,7 @@ from handful.classify.cnn import CNN
 from handful.classify.contract import ClassifierRecipe
 from handful.classify.recommend import Recommendation, fitting_size, for_steps
 from handful.config import Recipe, read_toml, recipe_from
+from handful.data.files import shown
 from handful.data.images import ResizePolicy, View
 from handful.data.source import Source
 from handful.data.split import Split
@@ -152,6 +153,8 @@ class ResolvedStudy(Recipe):
             changes["augment"] = arm.augment
         if arm.mix is not None:
             changes["mix"] = arm.mix
+        if arm.mirror_pairs is not None:
+            changes["mirror_pairs"] = arm.mirror_pairs
         recipe = arm.classifier or self.classifier
         return recipe.changed(view=self.view(recipe.view), **changes, **changes_of(arm, recipe))
 
@@ -241,6 +244,11 @@ def _arms_of(study: Study) -> tuple[Arm, ...]:
 
 
 def asks_advice(study: Study) -> bool:
+    """Return whether a part of a study is the recommended recipe, or wants to know what flips do to the classes."""
+    return recommends(study) or any(arm.mirror_pairs == "found" for arm in _arms_of(study))
+
+
+def recommends(study: Study) -> bool:
     """Return whether a part of a study is the recommended recipe."""
     return study.classifier is None or any(arm.recommended for arm in _arms_of(study))
 
@@ -275,6 +283,13 @@ def _advised(arm: Arm, study: Study, source: Source, advice: Recommendation | No
         return arm
     if arm.recommended:
         arm = arm.changed(recommended=False, classifier=_advised_classifier(advice.classifier, study, source))
+    if arm.mirror_pairs == "found":
+        if not advice.facts.pairs:
+            raise ConfigError(
+                f"arm {arm.name!r}: no two classes are surely each other's mirror images in {shown(source.name)} "
+                "(`handful look` says what flips do to them); leave it out, or name mirror_pairs"
+            )
+        arm = arm.changed(mirror_pairs=advice.facts.pairs)
     made = arm.generator
     if study.classifier is not None or made is None or made.view is not None or not hasattr(made, "training"):
         return arm
