@@ -13,34 +13,36 @@ import argparse
 import os
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from handful import CNN, Arm, Augmentation, Protocol, Result, Study, View, load, open_source, run
-from handful.classify.recommend import Facts, recommend
+from handful.classify.recommend import recommend
 from handful.nn.train import Training
 from handful.reproduce.inputs import rebuild_published_signs
 from handful.reproduce.weights import without
 from handful.scores import SCORES as SCORES_OF
+from handful.study.advice import facts_of
 
 SCORES = ("accuracy", "balanced_accuracy", "top3", "macro_f1")
 V3 = CNN(network="v3", view=View(size=64))  # type: ignore[arg-type]  # a name is read as its recipe
 SIGNS = Path("traffic-signs", "traffic-signs-10.zip")
-SIGNS_PER_CLASS = (39, 11, 18, 50, 15, 17, 15, 9, 21, 10)
 
 
-def scratch(counts: tuple[int, ...], side: int) -> CNN:
+def scratch(source: Path) -> CNN:
     """What is recommended where no weights are at hand."""
-    return recommend(Facts(counts=counts, side=side, weights=False)).classifier
+    facts = facts_of(open_source(source), Protocol(val_fraction=0), None, View(size=64))
+    return recommend(replace(facts, weights=False)).classifier
 
 
 def signs(folder: Path, repeats: int) -> Study:
     arms = [
         Arm("baseline", classifier=V3),
         Arm("v3 + augmentation", classifier=V3, augment=Augmentation()),
-        Arm("from scratch", classifier=scratch(SIGNS_PER_CLASS, 64)),
+        Arm("from scratch", classifier=scratch(folder / SIGNS)),
         Arm("default", recommended=True),
     ]
     rules = Protocol(repeats=repeats, val_fraction=0, score="accuracy")

@@ -79,7 +79,7 @@ def others(value: Any) -> Iterator[Any]:
     elif isinstance(value, float):
         yield from (value / 2, value + 0.125)
     elif value == ():
-        yield ((0, 5),)
+        yield from (((0, 5),), (("a", "b", "half turn"),))
     elif isinstance(value, tuple):
         for place, item in enumerate(value):
             yield from ((*value[:place], other, *value[place + 1 :]) for other in others(item))
