@@ -122,6 +122,16 @@ def test_a_recipe_cannot_be_changed():
     assert {Outer(): 1}[Outer()] == 1, "and so it can be a key"
 
 
+class Nested(Recipe):
+    pairs: tuple[tuple[str, int], ...] = ()
+
+
+def test_lists_in_lists_become_tuples():
+    made = Nested(pairs=[["a", 1], ["b", 2]])
+    assert made.pairs == (("a", 1), ("b", 2))
+    assert Nested(**made.to_json()) == made
+
+
 def test_lists_become_tuples():
     recipe = Outer(names=["a", "b"], pair=[0, 0.5])
     assert recipe.names == ("a", "b")

@@ -45,7 +45,7 @@ class Recipe(BaseModel):
     def _lists_are_tuples(cls, value: Any) -> Any:
         """TOML and JSON know lists only; recipes hold tuples, which cannot change."""
         if isinstance(value, Mapping):
-            return {key: tuple(item) if isinstance(item, list) else item for key, item in value.items()}
+            return {key: _as_tuple(item) for key, item in value.items()}
         return value
 
     def to_json(self) -> dict[str, Any]:
@@ -64,6 +64,10 @@ class Recipe(BaseModel):
         """Return the same recipe with these fields replaced and everything checked again."""
         own = {name: getattr(self, name) for name in type(self).model_fields}
         return type(self)(**{**own, **fields})
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(map(_as_tuple, value)) if isinstance(value, list) else value
 
 
 RecipeT = TypeVar("RecipeT", bound=Recipe)

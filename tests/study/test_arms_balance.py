@@ -189,11 +189,8 @@ NEW = [name for name in ARMS if name not in DEFAULT_ARMS]
 def test_every_new_arm_runs_as_named(tmp_path):
     new = [name for name in NEW if ARMS[name].pretrain is None]  # for the others see test_pretrain.py
     pairs = {"mirror": Arm("mirror", mirror_pairs=[("zero", "two", "half turn")])}  # digits have none to find
-    arms = [
-        "baseline",
-        *(pairs.get(name, name) for name in new),
-        VAE_ARM.changed(name="s1", augment="s1", enlarge=2, enlarge_synthetic=True, cap=6),
-    ]
+    copied = VAE_ARM.changed(name="s1", augment="s1", enlarge=2, enlarge_synthetic=True, cap=6)
+    arms = ["baseline", *(pairs.get(name, name) for name in new), copied]
     result = run(tiny(*arms, repeats=1), tmp_path / "store", engine="serial")
     assert result.failed == []
     assert {row["arm"] for row in result.table()} == {"baseline", *new, "s1"}
