@@ -15,7 +15,7 @@ from handful.errors import ConfigError, WeightsError
 from handful.nn.weight_files import locate_weights
 from handful.nn.weights import BACKBONES, at_hand
 from handful.study import advice
-from handful.study.arms import read_arm
+from handful.study.arms import DEFAULT_ARMS, read_arm
 from handful.study.plan import Plan, keep_choices, make_plan
 from handful.study.store import Store
 from tiny_study import CLASSIFIER, digits
@@ -277,6 +277,12 @@ def test_where_no_classes_mirror_each_other_the_arm_mirror_is_refused_and_defaul
         plan_of(Study(mirrored(True), arms="baseline,mirror", classifier=CLASSIFIER))
     study = plan_of(Study(mirrored(True), arms="baseline,default")).study
     assert study.classifier_of(study.arm("default")).mirror_pairs == ()
+
+
+def test_mirror_joins_the_default_treatments_where_there_are_pairs() -> None:
+    names = [[arm.name for arm in plan_of(Study(mirrored(same))).study.arms] for same in (True, False)]
+    assert names[0] == list(DEFAULT_ARMS)
+    assert names[1] == [*DEFAULT_ARMS[:-1], "mirror", "default"]
 
 
 def test_pairs_of_ones_own_are_asked_for_their_classes_before_anything_runs() -> None:

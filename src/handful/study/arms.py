@@ -233,6 +233,7 @@ ARMS: dict[str, Arm] = {
         Arm("simclr", pretrain="simclr"),
     )
 }
+# `mirror` joins them where classes are found that mirror each other
 DEFAULT_ARMS = ("baseline", "class-weights", "oversample", "augment", "interpolate", "vae", "default")
 
 

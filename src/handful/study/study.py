@@ -25,7 +25,7 @@ from handful.measure.extractors import extractor_of
 from handful.nn.train import Training
 from handful.scores import scores_for
 from handful.study.advice import advice_for, likely_size
-from handful.study.arms import DEFAULT_ARMS, AnyClassifier, Arm, Pretraining, read_arm
+from handful.study.arms import DEFAULT_ARMS, AnyClassifier, Arm, Pretraining, arm_named, read_arm
 from handful.study.goals import Goal
 from handful.study.inheriting import changes_of, pinned, with_controls
 from handful.study.measured import default_extractor
@@ -209,6 +209,8 @@ def resolve(
     given = _arms_of(study)
     if advice is None and asks_advice(study):
         advice = advice_for(source, study.protocol, splits, likely_view(study))
+    if study.arms is None and advice is not None and advice.facts.pairs:
+        given = (*given[:-1], arm_named("mirror"), given[-1])
     classifier = shared_classifier(study, source, advice)
     arms = expand(tuple(_advised(arm, study, source, advice) for arm in given), study.axes, classifier)
     arms = tuple(pinned(arm, classifier) for arm in arms)
