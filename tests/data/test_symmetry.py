@@ -68,6 +68,7 @@ def test_a_pair_that_is_near_only_for_want_of_another_class_lies_far_from_it():
     assert not surely_mirrored("vertical flip", true.turns[0])
     assert not any(surely_mirrored("horizontal flip", turn) for one in flips.values() for turn in one.turns)
     assert not surely_mirrored("horizontal flip", replace(true.turns[0], p=0.02))
+    assert not surely_mirrored("horizontal flip", replace(true.turns[0], to_first=(4, 0, 30), to_second=(12, 0, 30)))
 
 
 def test_noise_is_no_finding():

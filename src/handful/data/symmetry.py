@@ -221,10 +221,12 @@ def surely_mirrored(operation: Operation, turn: Turn) -> bool:
     """Return whether a pair is sure enough for its classes to lend each other pictures, changed.
 
     A wrong pair would teach wrong labels, so more is asked than for a flip to be unsafe: a horizontal flip, as pictures
-    stand upright and a sign upside down is none; what chance makes in less than one set of a hundred; and changed
-    pictures that lie where the other class's own do.
+    stand upright and a sign upside down is none; what chance makes in less than one set of a hundred; most pictures of
+    the two classes together nearest to the other one when changed; and these lying where the other class's own do.
     """
-    return operation == "horizontal flip" and turn.p < SURE and turn.farther < LIKE_ITS_OWN
+    changed, num = (turn.to_second[place] + turn.to_first[place] for place in (0, 2))
+    likely = turn.p < SURE and 2 * changed >= num
+    return operation == "horizontal flip" and likely and turn.farther < LIKE_ITS_OWN
 
 
 def _sign_test(up: int, down: int) -> float:
