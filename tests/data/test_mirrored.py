@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from handful import CNN
+from handful import CNN, Augmentation
 from handful.data.images import LabeledImages, View
 from handful.data.mirrored import MirrorPair, check_pairs, with_mirrored
 from handful.errors import ConfigError
@@ -70,3 +70,13 @@ def test_a_network_learns_a_class_from_the_mirrored_pictures_of_the_other() -> N
         right.append(float((probs.argmax(axis=1) == test.labels)[test.labels == 2].mean()))
         assert fitted.history["pictures_seen"] == 60 * 8
     assert right == [0, 1]
+
+
+def test_a_flip_cannot_both_keep_and_change_a_class() -> None:
+    pair = ("left", "right", "horizontal flip")
+    flips = Augmentation(flip_horizontal=True)
+    with pytest.raises(ConfigError, match="a horizontal flip makes 'left' of 'right' in mirror_pairs and keeps every"):
+        CNN(augment=flips, mirror_pairs=(pair,))
+    CNN(augment=flips, mirror_pairs=(("left", "right", "vertical flip"),))
+    with pytest.raises(ConfigError, match="a half turn"):
+        CNN(augment=flips.changed(flip_vertical=True), mirror_pairs=(("left", "right", "half turn"),))

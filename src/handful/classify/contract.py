@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from handful.classify.predictions import Predictions
 from handful.config import Recipe
@@ -20,7 +20,7 @@ from handful.data.images import LabeledImages, View, require_real, require_unsee
 from handful.data.mirrored import MirrorPair
 from handful.data.mix import Mix
 from handful.data.unlabeled import pictures_of
-from handful.errors import DataError
+from handful.errors import ConfigError, DataError
 from handful.nn.inherited import Inherited
 from handful.nn.train import How, Training
 
@@ -51,6 +51,20 @@ class ClassifierRecipe(Recipe, ABC):
     mix: Mix | None = None
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     mirror_pairs: tuple[MirrorPair, ...] = ()
+
+    @model_validator(mode="after")
+    def _a_flip_keeps_the_class_or_changes_it(self) -> Self:
+        if self.augment is None:
+            return self
+        across, down = self.augment.flip_horizontal, self.augment.flip_vertical
+        kept = {"horizontal flip": across, "vertical flip": down, "half turn": across and down}
+        for first, second, operation in self.mirror_pairs:
+            if kept[operation]:
+                raise ConfigError(
+                    f"a {operation} makes {first!r} of {second!r} in mirror_pairs and keeps every label in augment: "
+                    "leave one of the two out"
+                )
+        return self
 
     def resolved(self) -> Self:
         """Return the recipe with the content of the weights it starts from pinned; asked while a study is planned.
