@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
@@ -21,7 +21,7 @@ OPERATIONS: dict[Operation, Callable[[Pixels], Pixels]] = {
     "half turn": lambda pixels: pixels[..., ::-1, ::-1],
 }
 LEVEL, SURE = 0.05, 0.01
-LIKE_ITS_OWN = 1.5
+LIKE_ITS_OWN = 1.35
 TURNED = 0.25
 KEPT = 0.75
 LOST = 0.5
@@ -38,8 +38,9 @@ class Turn:
         to_first: the same the other way.
         p: one-sided exact p-value of the paired comparison, both ways pooled, Holm over all pairs of the operation.
         farther: how far changed pictures of one class lie from the mean of the other, over how far its own lie from it
-            (medians, a picture left out of its own mean), the larger of both ways. About 1 where they are pictures
-            like its own; they may be nearest to a class and yet far from it, then a flip is unsafe and no more.
+            (medians, a picture left out of its own mean): the largest of both ways, in `shape_features` and in grey
+            levels, standardised. About 1 where they are pictures like its own; they may be nearest to a class and yet
+            far from it, then a flip is unsafe and no more.
     """
 
     first: int
@@ -107,7 +108,9 @@ def find_symmetries(pixels: Pixels, labels: NDArray[np.int64], num_classes: int)
         labels: int64 [N], in [0, num_classes).
     """
     features = shape_features(pixels)
-    changed = {name: shape_features(np.ascontiguousarray(change(pixels))) for name, change in OPERATIONS.items()}
+    turned = {name: np.ascontiguousarray(change(pixels)) for name, change in OPERATIONS.items()}
+    changed = {name: shape_features(one) for name, one in turned.items()}
+    greys = _grey_features(pixels)
     counts = np.bincount(labels, minlength=num_classes)
     sums = np.zeros((num_classes, features.shape[1]), dtype=np.float32)
     np.add.at(sums, labels, features)
@@ -119,7 +122,7 @@ def find_symmetries(pixels: Pixels, labels: NDArray[np.int64], num_classes: int)
             _nearest(changed[name], features, sums, counts, labels),
             labels,
             counts,
-            partial(_farther, features, changed[name], labels),
+            partial(_farther, ((features, changed[name]), (greys, _grey_features(turned[name]))), labels),
         )
         for name in OPERATIONS
     )
@@ -176,17 +179,25 @@ def _judged(
     return Symmetry(name, verdict, num, kept, kept_changed, turns, tuple(classes))
 
 
-def _farther(features: Features, changed: Features, labels: NDArray[np.int64], first: int, second: int) -> float:
-    """`Turn.farther` of two classes."""
+def _grey_features(pixels: Pixels) -> Features:
+    """float32 [N, H * W], grey levels of each picture with mean 0 and length 1."""
+    grey = pixels.mean(axis=1, dtype=np.float32).reshape(len(pixels), -1)
+    grey -= grey.mean(axis=1, keepdims=True)
+    found: Features = grey / np.maximum(np.linalg.norm(grey, axis=1, keepdims=True), 1e-6)
+    return found
 
-    def ratio(turned: int, other: int) -> float:
+
+def _farther(seen: Sequence[tuple[Features, Features]], labels: NDArray[np.int64], first: int, second: int) -> float:
+    """`Turn.farther` of two classes, from features of the pictures as they are and changed."""
+
+    def ratio(features: Features, changed: Features, turned: int, other: int) -> float:
         own = features[labels == other]
         mean = own.mean(axis=0)
         num = len(own)
         away = np.linalg.norm(own - mean, axis=1) * num / max(1, num - 1)  # from the mean of the others
         return float(np.median(np.linalg.norm(changed[labels == turned] - mean, axis=1)) / max(np.median(away), 1e-12))
 
-    return max(ratio(first, second), ratio(second, first))
+    return max(ratio(*each, *ways) for each in seen for ways in ((first, second), (second, first)))
 
 
 def _turns(
