@@ -3,12 +3,12 @@
     pip install keras fastai          # peers; neither is a dependency of handful
     HANDFUL_DATA=... KERAS_BACKEND=torch python benchmarks/classifier_speed.py --output docs/classifier_speed.md
 
-The same network from the same weights (but that the peers' dropout is torch's own), the same batch size and optimizer
-(AdamW), the same pictures, one thread. Each contender trains blocks of the same number of steps, in random order, so
-that what else the machine does meets all alike; a block is timed from the call of its fit to its end, with whatever the
-contender prepares. The ratio is that of the medians over blocks. The plain loop is the usual one: a Dataset that gives
-one float picture and its label, and a DataLoader that shuffles and collates, here without worker processes, which would
-take the cores from training.
+The same network from the same weights (the peers' with torch's own dropout and memory format, as one who writes a loop
+has them), the same batch size and optimizer (AdamW), the same pictures, one thread. Each contender trains blocks of the
+same number of steps, in random order, so that what else the machine does meets all alike; a block is timed from the
+call of its fit to its end, with whatever the contender prepares. The ratio is that of the medians over blocks. The plain
+loop is the usual one: a Dataset that gives one float picture and its label, and a DataLoader that shuffles and collates,
+here without worker processes, which would take the cores from training.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from handful import CNN, View, load, open_source
-from handful.classify.cnn import started
+from handful.classify.cnn import Normalised, started
 from handful.data.images import LabeledImages
 from handful.nn.dropout import Dropout
 from handful.nn.train import Training
@@ -65,13 +65,25 @@ def timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - started_at
 
 
-def of_torch(module: nn.Module) -> nn.Module:
-    """Return a network with torch's own dropout in the place of ours."""
-    for parent in module.modules():
-        for name, child in parent.named_children():
-            if isinstance(child, Dropout):
-                setattr(parent, name, nn.Dropout(child.p))
-    return module
+class Plain(nn.Module):
+    """A network as torch makes it: its own dropout and memory format, behind the same normalisation."""
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, ours: Normalised) -> None:
+        super().__init__()
+        self.network = ours.network.to(memory_format=torch.contiguous_format)
+        self.register_buffer("mean", ours.mean)
+        self.register_buffer("std", ours.std)
+        for parent in self.network.modules():
+            for name, child in parent.named_children():
+                if isinstance(child, Dropout):
+                    setattr(parent, name, nn.Dropout(child.p))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.network((images - self.mean) / self.std)
+        return logits
 
 
 def handful_block(recipe: CNN, part: LabeledImages) -> Block:
@@ -153,7 +165,7 @@ def rows(name: str, blocks: int, peers: list[str]) -> list[str]:
     contenders = {"handful": handful_block(recipe, part)}
     for peer, make in makers.items():
         if any(peer.lower().startswith(one) for one in peers):
-            contenders[peer] = make(recipe, part, of_torch(started(recipe, part, 0)[0]))
+            contenders[peer] = make(recipe, part, Plain(started(recipe, part, 0)[0]))
     seconds: dict[str, list[float]] = {peer: [] for peer in contenders}
     order = np.random.default_rng(0)
     for block in range(blocks + 1):
