@@ -6,9 +6,9 @@
 The same network from the same weights (the peers' with torch's own dropout and memory format, as one who writes a loop
 has them), the same batch size and optimizer (AdamW), the same pictures, one thread. Each contender trains blocks of the
 same number of steps, in random order, so that what else the machine does meets all alike; a block is timed from the
-call of its fit to its end, with whatever the contender prepares. The ratio is that of the medians over blocks. The plain
-loop is the usual one: a Dataset that gives one float picture and its label, and a DataLoader that shuffles and collates,
-here without worker processes, which would take the cores from training.
+call of its fit to its end, with whatever the contender prepares. The ratio is that of the medians over blocks. The
+plain loop is the usual one: a Dataset that gives one float picture and its label, and a DataLoader that shuffles and
+collates, here without worker processes, which would take the cores from training.
 """
 
 from __future__ import annotations
