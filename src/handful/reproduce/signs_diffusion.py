@@ -107,7 +107,7 @@ def studies(scale: Scale, protocol: ProtocolName, inputs: Inputs) -> Studies:
     for kind, counts in COUNTS.items():
         arms += [Arm(f"{kind} {num}", generator=made[kind], add=scale.added(num)) for num in counts]
         arms.append(Arm(ALONE[kind], generator=made[kind], add=scale.added(100), real=False))
-        if kind in TOLD:  # what every network is at a small scale
+        if kind in TOLD and scale.published:  # at a small scale every network is told the class
             told = made[kind].changed(scope="conditional")
             arms.append(Arm(TOLD[kind], generator=told, add=scale.added(100)))
     copies = Augmentation.preset("s1")
