@@ -49,7 +49,6 @@ def reproduce(
     if dry_run:
         missing: dict[str, str] = {}
         how: dict[str, Any] = {"only": only, "workers": num, "device": where, "say": say}
-        say("timing a few steps of each recipe")
         for label, plan, store in plans(entry, folder, size, wanted, missing, **how):
             print(label)
             print_plan(plan, store, num, where)

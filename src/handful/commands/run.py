@@ -102,7 +102,6 @@ def run(
         where = pick_device(device)
         num = workers or default_workers(where)
         kept = Store(store)
-        say("timing a few steps of each recipe")
         plan = make_plan(study, kept, budget=minutes, workers=num, device=where, timed=True, say=say)
         if save_splits is not None:
             write_splits(save_splits, list(plan.splits.values()), plan.source)

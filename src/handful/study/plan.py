@@ -146,14 +146,19 @@ def make_plan(
     advice = advice_for(source, study.protocol, given, view) if asks_advice(study) else None
     if kept is not None:
         plan = _chosen(study, source, given, advice, kept["choices"], tuple(kept["cuts"]))
-        return replace(plan, seconds=expected(plan, store, device)) if timed else plan
+        return _timed(plan, store, device, say) if timed else plan
     plan = _plan(study, source, given, advice)
     options = _options(study, plan) if budget is not None else []
     if timed or options:
-        plan = replace(plan, seconds=expected(plan, store, device))
+        plan = _timed(plan, store, device, say)
     if budget is None:
         return plan
     return _fitted(study, plan, given, advice, store, options, budget, workers, device)
+
+
+def _timed(plan: Plan, store: Store, device: str, say: Callable[[str], None]) -> Plan:
+    say("timing a few steps of each recipe")
+    return replace(plan, seconds=expected(plan, store, device))
 
 
 def _fitted(
