@@ -156,7 +156,7 @@ def test_what_treatments_are_compared_on_is_the_same_network_and_much_less_work(
 
 
 def test_classes_that_mirror_each_other_are_not_flipped() -> None:
-    turned, same = (advice.flips_of(open_source(mirrored(same)), None, View(size=40)) for same in (False, True))
+    turned, same = (advice.flips_and_pairs(open_source(mirrored(same)), None, View(size=40)) for same in (False, True))
     assert "horizontal flip" not in turned[0]
     assert turned[1] == (("0", "1", "horizontal flip"),)
     assert "horizontal flip" in same[0]
@@ -169,7 +169,7 @@ def test_flips_are_judged_outside_the_given_test_part() -> None:
     parts = ("test",) * 60 + ("train",) * 60
     both = open_source((np.concatenate([pixels, safe[0]]), np.concatenate([labels, safe[1]])))
     given = Source(**{**vars(both), "parts": parts})
-    assert "horizontal flip" in advice.flips_of(given, None, View(size=40))[0]
+    assert "horizontal flip" in advice.flips_and_pairs(given, None, View(size=40))[0]
 
 
 def test_training_pictures_are_counted_as_the_protocol_draws_them() -> None:
@@ -283,6 +283,8 @@ def test_mirror_joins_the_default_treatments_where_there_are_pairs() -> None:
     names = [[arm.name for arm in plan_of(Study(mirrored(same))).study.arms] for same in (True, False)]
     assert names[0] == list(DEFAULT_ARMS)
     assert names[1] == [*DEFAULT_ARMS[:-1], "mirror", "default"]
+    flipping = CLASSIFIER.changed(augment={"flip_horizontal": True})
+    assert [arm.name for arm in plan_of(Study(mirrored(False), classifier=flipping)).study.arms] == list(DEFAULT_ARMS)
 
 
 def test_pairs_of_ones_own_are_asked_for_their_classes_before_anything_runs() -> None:

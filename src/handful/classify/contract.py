@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from handful.classify.predictions import Predictions
+from handful.classify.views import mirrors_of
 from handful.config import Recipe
 from handful.data.augment import Augmentation
 from handful.data.balance import AnyBalance
@@ -54,12 +55,8 @@ class ClassifierRecipe(Recipe, ABC):
 
     @model_validator(mode="after")
     def _a_flip_keeps_the_class_or_changes_it(self) -> Self:
-        if self.augment is None:
-            return self
-        across, down = self.augment.flip_horizontal, self.augment.flip_vertical
-        kept = {"horizontal flip": across, "vertical flip": down, "half turn": across and down}
         for first, second, operation in self.mirror_pairs:
-            if kept[operation]:
+            if self.augment is not None and operation in mirrors_of(self.augment):
                 raise ConfigError(
                     f"a {operation} makes {first!r} of {second!r} in mirror_pairs and keeps every label in augment: "
                     "leave one of the two out"

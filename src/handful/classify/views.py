@@ -11,9 +11,11 @@ import torch
 from handful import rng
 from handful.data.augment import Augmentation
 from handful.data.draws import NUM_DRAWS
+from handful.data.symmetry import Operation
 from handful.rng import MAX_SEED
 
-FLIPS = {  # by operation of `handful.data.symmetry`: the field of Augmentation, and the axes that it mirrors
+# by operation: the field of Augmentation, and the axes that it mirrors
+FLIPS: dict[Operation, tuple[str, tuple[int, ...]]] = {
     "horizontal flip": ("flip_horizontal", (-1,)),
     "vertical flip": ("flip_vertical", (-2,)),
 }
@@ -22,9 +24,14 @@ FLIPS = {  # by operation of `handful.data.symmetry`: the field of Augmentation,
 def flips_of(images: torch.Tensor, augment: Augmentation) -> Iterator[torch.Tensor]:
     """Yield the pictures, then mirrored by each flip that `augment` allows, and by both where it has both."""
     yield images
-    axes = [axis for field, axis in FLIPS.values() if getattr(augment, field)]
-    for axis in (*axes, (-1, -2)) if len(axes) > 1 else axes:
-        yield images.flip(axis)
+    for axes in mirrors_of(augment).values():
+        yield images.flip(axes)
+
+
+def mirrors_of(augment: Augmentation) -> dict[Operation, tuple[int, ...]]:
+    """Return the operations that `augment` lets keep their labels, with the axes that each mirrors; both flips turn."""
+    found = {name: axes for name, (field, axes) in FLIPS.items() if getattr(augment, field)}
+    return {**found, "half turn": (-1, -2)} if len(found) > 1 else found
 
 
 def views_of(images: torch.Tensor, augment: Augmentation, num: int) -> Iterator[torch.Tensor]:

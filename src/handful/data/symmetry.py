@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import combinations
 from typing import Any, Literal
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from handful.data.features import Features, shape_features, squared_distances
 
 Pixels = NDArray[np.uint8]
+Seen = Sequence[tuple[Features, Features]]  # features of pictures as they are and changed, of each kind
 Operation = Literal["horizontal flip", "vertical flip", "half turn"]
 OPERATIONS: dict[Operation, Callable[[Pixels], Pixels]] = {
     "horizontal flip": lambda pixels: pixels[..., ::-1],
@@ -108,24 +108,19 @@ def find_symmetries(pixels: Pixels, labels: NDArray[np.int64], num_classes: int)
         labels: int64 [N], in [0, num_classes).
     """
     features = shape_features(pixels)
-    turned = {name: np.ascontiguousarray(change(pixels)) for name, change in OPERATIONS.items()}
-    changed = {name: shape_features(one) for name, one in turned.items()}
-    greys = _grey_features(pixels)
     counts = np.bincount(labels, minlength=num_classes)
     sums = np.zeros((num_classes, features.shape[1]), dtype=np.float32)
     np.add.at(sums, labels, features)
     unchanged = _nearest(features, features, sums, counts, labels)
-    return tuple(
-        _judged(
-            name,
-            unchanged,
-            _nearest(changed[name], features, sums, counts, labels),
-            labels,
-            counts,
-            partial(_farther, ((features, changed[name]), (greys, _grey_features(turned[name]))), labels),
-        )
-        for name in OPERATIONS
-    )
+    greys, found = _grey_features(pixels), []
+    for name, change in OPERATIONS.items():
+        turned = np.ascontiguousarray(change(pixels))
+        changed = shape_features(turned)
+        after = _nearest(changed, features, sums, counts, labels)
+        seen = ((features, changed), (greys, _grey_features(turned)))
+        turns = _turns(unchanged, after, labels, counts, seen)
+        found.append(_judged(name, unchanged, after, labels, counts, turns))
+    return tuple(found)
 
 
 def _nearest(
@@ -148,9 +143,8 @@ def _judged(
     after: NDArray[np.int64],
     labels: NDArray[np.int64],
     counts: NDArray[np.int64],
-    farther: Callable[[int, int], float],
+    turns: tuple[Turn, ...],
 ) -> Symmetry:
-    turns = _turns(before, after, labels, counts, farther)
     turned = {label for turn in turns for label in (turn.first, turn.second)}
     own, own_changed = (np.bincount(labels[found == labels], minlength=len(counts)) for found in (before, after))
     lost = np.bincount(labels[(before == labels) & (after != labels)], minlength=len(counts))
@@ -187,7 +181,7 @@ def _grey_features(pixels: Pixels) -> Features:
     return found
 
 
-def _farther(seen: Sequence[tuple[Features, Features]], labels: NDArray[np.int64], first: int, second: int) -> float:
+def _farther(seen: Seen, labels: NDArray[np.int64], first: int, second: int) -> float:
     """`Turn.farther` of two classes, from features of the pictures as they are and changed."""
 
     def ratio(features: Features, changed: Features, turned: int, other: int) -> float:
@@ -205,7 +199,7 @@ def _turns(
     after: NDArray[np.int64],
     labels: NDArray[np.int64],
     counts: NDArray[np.int64],
-    farther: Callable[[int, int], float],
+    seen: Seen,
 ) -> tuple[Turn, ...]:
     shape = (len(counts), len(counts))
     tables = {name: np.zeros(shape, dtype=np.int64) for name in ("before", "after", "into", "out")}
@@ -224,7 +218,7 @@ def _turns(
             for a, b in ((first, second), (second, first))
         )
         if p < LEVEL and all(changed > unchanged and changed >= TURNED * num for changed, unchanged, num in ways):
-            found.append(Turn(first, second, ways[0], ways[1], p, farther(first, second)))
+            found.append(Turn(first, second, ways[0], ways[1], p, _farther(seen, labels, first, second)))
     return tuple(sorted(found, key=lambda turn: turn.p))
 
 

@@ -55,7 +55,7 @@ def advice_for(
 def facts_of(source: Source, protocol: Protocol, splits: Sequence[Split] | None, view: View) -> Facts:
     shorter = np.sort(source.sizes.min(axis=1))
     side = int(shorter[len(shorter) // 2])
-    safe, pairs = flips_of(source, splits, view)
+    safe, pairs = flips_and_pairs(source, splits, view)
     return Facts(
         counts=tuple(_counts(source, protocol, splits)),
         side=side,
@@ -65,7 +65,7 @@ def facts_of(source: Source, protocol: Protocol, splits: Sequence[Split] | None,
     )
 
 
-def flips_of(
+def flips_and_pairs(
     source: Source, splits: Sequence[Split] | None, view: View
 ) -> tuple[tuple[str, ...], tuple[MirrorPair, ...]]:
     """Return the operations that leave the classes what they are, and the pairs of classes that one makes each other.

@@ -59,8 +59,8 @@ class Arm(Recipe):
             given, or an amount without a generator, it makes copies once, before training, instead.
         mix: mixup or cutmix of every training batch.
         mirror_pairs: pairs of classes that lend each other mirrored pictures, see `ClassifierRecipe`; `found`: those
-            that the training pictures show to be surely such (`handful.study.advice.flips_of`), filled in when the
-            study is planned.
+            that the training pictures show to be surely such (`handful.study.advice.flips_and_pairs`), filled in when
+            the study is planned.
         generator: family that makes synthetic pictures.
         gate: what keeps single pictures out before the selection: `copies`, a `RejectCopies`, or `none`; None: near
             copies of training pictures are turned away, except in a protocol that studies flaws.

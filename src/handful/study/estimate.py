@@ -138,7 +138,7 @@ def _tried(recipe: Any, class_names: tuple[str, ...], device: str) -> Trial:
     how = How(device=device, progress=lambda step, steps: done.append(time.perf_counter()))
     started = time.perf_counter()
     with one_thread():
-        fitted = recipe.fit(*parts, seed=0, how=how) if hasattr(recipe, "training") else recipe.fit(*parts, seed=0)
+        fitted = recipe.fit(*parts, seed=0, how=how)
     seconds = time.perf_counter() - started
     per_step = max(done[TIMED_STEPS] - done[0], 1e-4) / TIMED_STEPS if len(done) > TIMED_STEPS else 0.0
     with tempfile.TemporaryDirectory() as folder:

@@ -209,7 +209,8 @@ def resolve(
     given = _arms_of(study)
     if advice is None and asks_advice(study):
         advice = advice_for(source, study.protocol, splits, likely_view(study))
-    if study.arms is None and advice is not None and advice.facts.pairs:
+    bare = study.arms is None and study.classifier is None
+    if bare and advice is not None and advice.facts.pairs:
         given = (*given[:-1], arm_named("mirror"), given[-1])
     classifier = shared_classifier(study, source, advice)
     arms = expand(tuple(_advised(arm, study, source, advice) for arm in given), study.axes, classifier)
