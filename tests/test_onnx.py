@@ -95,7 +95,7 @@ def test_test_time_views_are_no_part_of_a_file(tmp_path: Path) -> None:
 
 
 def test_mirrored_views_are_part_of_the_file(tmp_path: Path) -> None:
-    augment = Augmentation(flip_horizontal=True, flip_vertical=True)
+    augment = Augmentation(flip_horizontal=True, flip_vertical=True, flip_diagonal=True)
     recipe = CNN(network="base", view=View(size=8), augment=augment, tta="flips")  # type: ignore[arg-type]
     assert write_onnx(replace(fitted(0, "base"), recipe=recipe), tmp_path / "model.onnx") < 1e-5
 

@@ -35,6 +35,14 @@ def fitted(**fields):
     )
 
 
+def flip(*axes):
+    return lambda images: images.flip(axes)
+
+
+def turn(quarters, *axes):
+    return lambda images: images.flip(axes).rot90(quarters, (2, 3))
+
+
 def test_views_depend_on_the_picture_s_content_and_not_on_its_company():
     images = torch.from_numpy(pictures(10).pixels).float() / 255
     whole = list(views_of(images, STRONG, 3))
@@ -76,19 +84,23 @@ def test_only_what_the_recipe_allows_is_done_to_a_picture():
 
 
 @pytest.mark.parametrize(
-    ("flips", "axes"),
+    ("flips", "changes"),
     [
         ({}, []),
-        ({"flip_horizontal": True}, [(3,)]),
-        ({"flip_horizontal": True, "flip_vertical": True}, [(3,), (2,), (2, 3)]),
+        ({"flip_horizontal": True}, [flip(3)]),
+        ({"flip_horizontal": True, "flip_vertical": True}, [flip(3), flip(2), flip(2, 3)]),
+        (
+            {"flip_horizontal": True, "flip_vertical": True, "flip_diagonal": True},
+            [*(turn(k) for k in (1, 2, 3)), flip(3), *(turn(k, 3) for k in (1, 2, 3))],
+        ),
     ],
 )
-def test_flips_are_the_picture_and_its_allowed_mirror_images(flips, axes):
+def test_flips_are_the_picture_and_its_allowed_mirror_images(flips, changes):
     test = pictures(7, 2)
     made = fitted(tta="flips", augment=Augmentation(**flips))
     images = torch.from_numpy(test.pixels).float() / 255
     with torch.no_grad():
-        views = [made.module(view).softmax(1) for view in (images, *(images.flip(axis) for axis in axes))]
+        views = [made.module(view).softmax(1) for view in (images, *(change(images) for change in changes))]
     probs = made.predict_proba(test)
     np.testing.assert_allclose(probs, torch.stack(views).mean(0).numpy(), atol=1e-6)
     if flips:

@@ -127,6 +127,7 @@ def test_every_preset_augments_within_range_and_never_flips_alone(name, channels
     recipe, images = Augmentation.preset(name), pictures(40, channels, 24, 24)
     assert not recipe.flip_horizontal
     assert not recipe.flip_vertical
+    assert not recipe.flip_diagonal
     made = recipe.apply(images, draws(40))
     assert made.shape == images.shape
     assert torch.isfinite(made).all()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from handful.classify.predictions import Predictions
-from handful.classify.views import mirrors_of
+from handful.classify.views import flips_allowed
 from handful.config import Recipe
 from handful.data.augment import Augmentation
 from handful.data.balance import AnyBalance
@@ -56,7 +56,7 @@ class ClassifierRecipe(Recipe, ABC):
     @model_validator(mode="after")
     def _a_flip_keeps_the_class_or_changes_it(self) -> Self:
         for first, second, operation in self.mirror_pairs:
-            if self.augment is not None and operation in mirrors_of(self.augment):
+            if self.augment is not None and operation in flips_allowed(self.augment):
                 raise ConfigError(
                     f"a {operation} makes {first!r} of {second!r} in mirror_pairs and keeps every label in augment: "
                     "leave one of the two out"

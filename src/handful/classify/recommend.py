@@ -15,7 +15,7 @@ from typing import Any
 
 from handful.classify.cnn import CNN
 from handful.classify.tuning import Tuning
-from handful.classify.views import FLIPS, mirrors_of
+from handful.classify.views import FLIPS, flips_allowed
 from handful.data.augment import Augmentation
 from handful.data.images import View
 from handful.data.mirrored import MirrorPair
@@ -109,7 +109,7 @@ def _transfer(facts: Facts) -> Recommendation:
             steps=steps, lr=lr, weight_decay=0.02, warmup_steps=steps // 10, eval_every=max(1, steps // LOOKS)
         )
         view, tuning = View(size=size), Tuning(decay=0.85)
-        flips = augment is not None and bool(mirrors_of(augment))
+        flips = augment is not None and bool(flips_allowed(augment))
         shared: dict[str, Any] = {"tuning": tuning, "training": training, "tta": "flips" if flips else 0}
         pairs = facts.pairs if augment is not None else ()
         return CNN(network=network_of("lite0"), view=view, augment=augment, mirror_pairs=pairs, **shared)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -14,24 +14,29 @@ from handful.data.draws import NUM_DRAWS
 from handful.data.symmetry import Operation
 from handful.rng import MAX_SEED
 
-# by operation: the field of Augmentation, and the axes that it mirrors
-FLIPS: dict[Operation, tuple[str, tuple[int, ...]]] = {
-    "horizontal flip": ("flip_horizontal", (-1,)),
-    "vertical flip": ("flip_vertical", (-2,)),
+Change = Callable[[torch.Tensor], torch.Tensor]
+# by operation: the field of Augmentation, and what it does
+FLIPS: dict[Operation, tuple[str, Change]] = {
+    "horizontal flip": ("flip_horizontal", lambda images: images.flip(-1)),
+    "vertical flip": ("flip_vertical", lambda images: images.flip(-2)),
+    "diagonal flip": ("flip_diagonal", lambda images: images.transpose(-1, -2)),
 }
 
 
 def flips_of(images: torch.Tensor, augment: Augmentation) -> Iterator[torch.Tensor]:
-    """Yield the pictures, then mirrored by each flip that `augment` allows, and by both where it has both."""
-    yield images
-    for axes in mirrors_of(augment).values():
-        yield images.flip(axes)
+    """Yield the pictures, then changed by each flip that `augment` allows and by all that follow from these together."""
+    changes = [change for field, change in FLIPS.values() if getattr(augment, field)]
+    for chosen in range(2 ** len(changes)):
+        view = images
+        for place, change in enumerate(changes):
+            view = change(view) if chosen >> place & 1 else view
+        yield view
 
 
-def mirrors_of(augment: Augmentation) -> dict[Operation, tuple[int, ...]]:
-    """Return the operations that `augment` lets keep their labels, with the axes that each mirrors; both flips turn."""
-    found = {name: axes for name, (field, axes) in FLIPS.items() if getattr(augment, field)}
-    return {**found, "half turn": (-1, -2)} if len(found) > 1 else found
+def flips_allowed(augment: Augmentation) -> set[Operation]:
+    """Return the operations that `augment` lets keep their labels; two flips make a half turn."""
+    found: set[Operation] = {name for name, (field, _) in FLIPS.items() if getattr(augment, field)}
+    return found | {"half turn"} if {"horizontal flip", "vertical flip"} <= found else found
 
 
 def views_of(images: torch.Tensor, augment: Augmentation, num: int) -> Iterator[torch.Tensor]:

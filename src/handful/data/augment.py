@@ -46,6 +46,8 @@ class Augmentation(Recipe):
         brightness, contrast, saturation: factors are drawn from [1 - x, 1 + x].
         hue: shift drawn from [-x, x], in turns of the colour circle (0.5 is the whole circle).
         flip_horizontal, flip_vertical: flip half of the pictures; unsafe where a class is another one's mirror image.
+        flip_diagonal: mirror half of the pictures, which must be square, at the diagonal from the upper left; with
+            both other flips each of the eight turned and mirrored pictures is as likely.
         shift: largest shift right, left, up or down, as a fraction of the side.
         zoom: smallest and largest factor of the size; above 1 the picture grows.
         shear: largest angle in degrees along each axis.
@@ -66,6 +68,7 @@ class Augmentation(Recipe):
     hue: Annotated[float, Field(ge=0, le=0.5)] = 0.02
     flip_horizontal: bool = False
     flip_vertical: bool = False
+    flip_diagonal: bool = False
     shift: Fraction = 0.0
     zoom: tuple[Factor, Factor] = (1.0, 1.0)
     shear: Degrees = 0.0
@@ -155,6 +158,11 @@ class Augmentation(Recipe):
         for place, wanted in enumerate((self.flip_horizontal, self.flip_vertical)):
             if wanted:
                 turn[:, :, place] *= torch.where(drawn(draws, "flips")[:, place] < 0.5, -1.0, 1.0)[:, None]
+        if self.flip_diagonal and height != width:
+            raise ConfigError(f"flip_diagonal: pictures must be square, got {height} x {width} px")
+        if self.flip_diagonal:  # the second half of a number that chose a flip: its first bit is spent
+            diagonal = (drawn(draws, "flips")[:, 0] * 2) % 1 < 0.5
+            turn = torch.where(diagonal[:, None, None], turn[:, :, [1, 0, 2]], turn)
         sides = torch.tensor([width, height], device=draws.device, dtype=draws.dtype)
         if self.shift or self.shear or self.zoom != (1.0, 1.0):
             chosen = (drawn(draws, "affine chosen") < self.probability).to(draws.dtype)

@@ -14,11 +14,12 @@ from handful.data.features import Features, shape_features, squared_distances
 
 Pixels = NDArray[np.uint8]
 Seen = Sequence[tuple[Features, Features]]  # features of pictures as they are and changed, of each kind
-Operation = Literal["horizontal flip", "vertical flip", "half turn"]
+Operation = Literal["horizontal flip", "vertical flip", "half turn", "diagonal flip"]
 OPERATIONS: dict[Operation, Callable[[Pixels], Pixels]] = {
     "horizontal flip": lambda pixels: pixels[..., ::-1],
     "vertical flip": lambda pixels: pixels[..., ::-1, :],
     "half turn": lambda pixels: pixels[..., ::-1, ::-1],
+    "diagonal flip": lambda pixels: pixels.swapaxes(-1, -2),  # with both flips: every quarter turn too
 }
 LEVEL, SURE = 0.05, 0.01
 LIKE_ITS_OWN = 1.35

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 from handful.data.files import shown
 
 MOST = 5
-FLIPS = {"horizontal flip": "a horizontal flip", "vertical flip": "a vertical flip", "half turn": "a half turn"}
 KINDS = {
     "tiny": "tiny",
     "blank": "blank (nearly one colour)",
@@ -139,7 +138,7 @@ def _suspicious(told: dict[str, Any]) -> Iterator[Line]:
 
 def _flips(told: dict[str, Any]) -> Iterator[Line]:
     for flip in told["flips"] or ():
-        name = FLIPS[flip["operation"]]
+        name = f"a {flip['operation']}"
         unlike = [one["name"] for one in flip["classes"] if one["verdict"] == "unlike"]
         if flip["verdict"] == "unsafe":
             yield Line("warn", f"{name} is unsafe: it turns {_listed([turned(turn) for turn in flip['turns']])}")
