@@ -117,6 +117,18 @@ def test_more_pictures_mean_more_steps_and_fewer_passes(weights: bool) -> None:
     assert passes == sorted(passes, reverse=True)
 
 
+@pytest.mark.parametrize("side", [8, 90])
+@pytest.mark.parametrize("weights", [False, True])
+def test_uneven_classes_get_class_balanced_batches_and_the_reasons_say_so(weights: bool, side: int) -> None:
+    even, uneven = (recommend(Facts(counts, side, weights=weights)) for counts in ((15, 9, 17), (18, 9, 17)))
+    assert even.classifier.balance == "none"
+    assert uneven.classifier.balance == "oversample"
+    assert uneven.classifier.changed(balance="none") == even.classifier.changed(training=uneven.classifier.training)
+    assert uneven.plain.balance == "none"
+    assert [any("class-balanced" in reason for reason in made.reasons) for made in (even, uneven)] == [False, True]
+    assert recommend(Facts((9, 9, 0), side, weights=weights)).classifier.balance == "none"  # a class without any
+
+
 def test_only_flips_that_are_safe_are_used() -> None:
     facts = Facts(counts=(9, 9), side=90, weights=True)
     plain = recommend(facts).classifier.augment

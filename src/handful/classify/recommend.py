@@ -10,7 +10,7 @@ often each set was looked at, stands in docs/recommendation.md.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from handful.classify.cnn import CNN
@@ -25,7 +25,9 @@ from handful.nn.train import Training
 
 SMALL_SIDE = 28  # px; under it a network that halves the picture five times has nothing left to see
 TRANSFER_SIZE, COMPARED_SIZE = 224, 128  # px of the recommended classifier and of the one that treatments share
+UNEVEN = 2  # times as many pictures in the largest class as in the smallest, from which batches are class-balanced
 LOOKS = 8  # at least, at validation: fewer do not tell whether a training has converged
+UNEVEN_WORDS = f"class-balanced batches: the largest class has {UNEVEN} times as many pictures as the smallest, or more"
 SIZES = (8, 16, 28, 32, 48, 64)  # px of a network that starts from random weights
 
 
@@ -51,6 +53,11 @@ class Facts:
     def num(self) -> int:
         return sum(self.counts)
 
+    @property
+    def uneven(self) -> bool:
+        """Whether the largest class has at least UNEVEN times as many pictures as the smallest that has any."""
+        return max(self.counts, default=0) >= UNEVEN * min((count for count in self.counts if count), default=1)
+
 
 @dataclass(frozen=True)
 class Recommendation:
@@ -73,11 +80,15 @@ def recommend(facts: Facts) -> Recommendation:
 
     Pictures of 28 px or more get EfficientNet-Lite0 with its ImageNet weights where these are at hand, else a
     residual network from random weights, both with strong augmentation; smaller ones get V3 with mild augmentation.
-    Flips are used where none of the classes changes by them. The steps grow with the root of the number of pictures.
+    Flips are used where none of the classes changes by them, class-balanced batches where classes are uneven. The steps
+    grow with the root of the number of pictures.
     """
-    if facts.side < SMALL_SIDE:
-        return _tiny(facts)
-    return _transfer(facts) if facts.weights else _scratch(facts)
+    of_its_kind = _tiny if facts.side < SMALL_SIDE else _transfer if facts.weights else _scratch
+    made = of_its_kind(facts)
+    if not facts.uneven:
+        return made
+    balanced = made.classifier.changed(balance="oversample")
+    return replace(made, classifier=balanced, reasons=(*made.reasons, UNEVEN_WORDS))
 
 
 def for_steps(recipe: CNN, steps: int) -> CNN:

@@ -24,7 +24,7 @@ FLIPS: dict[Operation, tuple[str, Change]] = {
 
 
 def flips_of(images: torch.Tensor, augment: Augmentation) -> Iterator[torch.Tensor]:
-    """Yield the pictures, then changed by each flip that `augment` allows and by all that follow from these together."""
+    """Yield the pictures, then changed by each flip that `augment` allows and by what these make together."""
     changes = [change for field, change in FLIPS.values() if getattr(augment, field)]
     for chosen in range(2 ** len(changes)):
         view = images
