@@ -79,7 +79,6 @@ def test_a_file_with_other_content_than_its_name_is_not_at_hand(
 def test_with_weights_at_hand_it_is_transfer_learning_with_strong_augmentation() -> None:
     made = recommend(Facts(counts=(100, 105), side=90, weights=True))
     assert made.classifier.network.kind == "lite0"
-    assert made.classifier.view.size == 224
     assert made.classifier.augment is not None
     assert made.classifier.augment.blur[1] > 0 < made.classifier.augment.erase[1]
     assert made.classifier.training.validates == ()
@@ -117,16 +116,35 @@ def test_more_pictures_mean_more_steps_and_fewer_passes(weights: bool) -> None:
     assert passes == sorted(passes, reverse=True)
 
 
-@pytest.mark.parametrize("side", [8, 90])
+@pytest.mark.parametrize(
+    ("side", "size", "steps"),
+    [
+        (28, 128, 612),
+        (128, 128, 612),
+        (159, 128, 612),
+        (160, 160, 392),
+        (223, 192, 272),
+        (224, 224, 200),
+        (4000, 224, 200),
+    ],
+)
+def test_transfer_learning_sees_no_pixels_that_are_not_there_and_takes_as_long(
+    side: int, size: int, steps: int
+) -> None:
+    made = recommend(Facts(counts=(100, 105), side=side, weights=True)).classifier
+    assert (made.view.size, made.training.steps) == (size, steps)
+
+
 @pytest.mark.parametrize("weights", [False, True])
-def test_uneven_classes_get_class_balanced_batches_and_the_reasons_say_so(weights: bool, side: int) -> None:
-    even, uneven = (recommend(Facts(counts, side, weights=weights)) for counts in ((15, 9, 17), (18, 9, 17)))
+def test_uneven_classes_of_tiny_pictures_get_class_balanced_batches_and_the_reasons_say_so(weights: bool) -> None:
+    even, uneven = (recommend(Facts(counts, 8, weights=weights)) for counts in ((15, 9, 17), (18, 9, 17)))
     assert even.classifier.balance == "none"
     assert uneven.classifier.balance == "oversample"
-    assert uneven.classifier.changed(balance="none") == even.classifier.changed(training=uneven.classifier.training)
+    assert uneven.classifier.changed(balance="none") == even.classifier
     assert uneven.plain.balance == "none"
     assert [any("class-balanced" in reason for reason in made.reasons) for made in (even, uneven)] == [False, True]
-    assert recommend(Facts((9, 9, 0), side, weights=weights)).classifier.balance == "none"  # a class without any
+    assert recommend(Facts((9, 9, 0), 8, weights=weights)).classifier.balance == "none"  # a class without any
+    assert recommend(Facts((18, 9, 17), 90, weights=weights)).classifier.balance == "none"
 
 
 def test_only_flips_that_are_safe_are_used() -> None:

@@ -10,7 +10,7 @@ often each set was looked at, stands in docs/recommendation.md.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from handful.classify.cnn import CNN
@@ -24,7 +24,8 @@ from handful.nn.networks import network_of
 from handful.nn.train import Training
 
 SMALL_SIDE = 28  # px; under it a network that halves the picture five times has nothing left to see
-TRANSFER_SIZE, COMPARED_SIZE = 224, 128  # px of the recommended classifier and of the one that treatments share
+TRANSFER_SIZES = (128, 160, 192, 224)  # px of a network that starts from ImageNet weights; the last is theirs
+TRANSFER_SIZE, COMPARED_SIZE = 224, 128  # px, the most of the recommended one, and that of the one treatments share
 UNEVEN = 2  # times as many pictures in the largest class as in the smallest, from which batches are class-balanced
 LOOKS = 8  # at least, at validation: fewer do not tell whether a training has converged
 UNEVEN_WORDS = f"class-balanced batches: the largest class has {UNEVEN} times as many pictures as the smallest, or more"
@@ -79,16 +80,13 @@ def recommend(facts: Facts) -> Recommendation:
     """Return the recipe for a set and the reasons.
 
     Pictures of 28 px or more get EfficientNet-Lite0 with its ImageNet weights where these are at hand, else a
-    residual network from random weights, both with strong augmentation; smaller ones get V3 with mild augmentation.
-    Flips are used where none of the classes changes by them, class-balanced batches where classes are uneven. The steps
+    residual network from random weights, both with strong augmentation; smaller ones get V3 with mild augmentation, in
+    class-balanced batches where classes are uneven. Flips are used where none of the classes changes by them. The steps
     grow with the root of the number of pictures.
     """
-    of_its_kind = _tiny if facts.side < SMALL_SIDE else _transfer if facts.weights else _scratch
-    made = of_its_kind(facts)
-    if not facts.uneven:
-        return made
-    balanced = made.classifier.changed(balance="oversample")
-    return replace(made, classifier=balanced, reasons=(*made.reasons, UNEVEN_WORDS))
+    if facts.side < SMALL_SIDE:
+        return _tiny(facts)
+    return _transfer(facts) if facts.weights else _scratch(facts)
 
 
 def for_steps(recipe: CNN, steps: int) -> CNN:
@@ -102,6 +100,11 @@ def for_steps(recipe: CNN, steps: int) -> CNN:
 def fitting_size(side: int) -> int:
     """Return the largest of 8, 16, 28, 32, 48, 64 px that a side of so many pixels reaches, at least 8."""
     return max([size for size in SIZES if size <= side], default=SIZES[0])
+
+
+def transfer_size(side: int) -> int:
+    """Return the largest of 128, 160, 192, 224 px that a side of so many pixels reaches, at least 128."""
+    return max([size for size in TRANSFER_SIZES if size <= side], default=TRANSFER_SIZES[0])
 
 
 def size_for(network: NetworkRecipe, side: int) -> int:
@@ -125,20 +128,23 @@ def _transfer(facts: Facts) -> Recommendation:
         pairs = facts.pairs if augment is not None else ()
         return CNN(network=network_of("lite0"), view=view, augment=augment, mirror_pairs=pairs, **shared)
 
-    steps = _steps(facts.num, per_root=5, least=200, most=2000)
+    size = transfer_size(facts.side)
+    longer = (TRANSFER_SIZE / size) ** 2
+    steps = round(longer * _steps(facts.num, per_root=5, least=200, most=2000))
     few = _steps(facts.num, per_root=6, least=100, most=2000)
     reasons = (
         "EfficientNet-Lite0 with its ImageNet weights: they are at hand, and with "
         f"{_pictures(facts.num)} one that has seen a million others usually beats one that starts from random weights",
-        f"{TRANSFER_SIZE} px: what the weights were trained at; at 128 px their features tell less apart",
+        f"{size} px: the largest of {', '.join(map(str, TRANSFER_SIZES))} px that half of the pictures reach, or the "
+        "least; more would be made up, and cost steps",
         "all of it is trained, earlier stages at lower rates (0.85 per stage): what the first layers see is general",
         f"{steps} steps of 32, {_passes(steps, facts.num)}: 5 times the root of the number of training pictures, at "
-        "least 200",
+        "least 200" + (f", times {longer:.1f} because smaller pictures take less" if longer > 1 else ""),
         *_why_strong(facts),
         f"arms that share a classifier have the same network at {COMPARED_SIZE} px, for {few} steps and without "
         "augmentation: a tenth of the work, so that each can be repeated",
     )
-    made = recipe(TRANSFER_SIZE, steps, 1e-3, _strong(TRANSFER_SIZE, facts))
+    made = recipe(size, steps, 1e-3, _strong(size, facts))
     return Recommendation(made, recipe(COMPARED_SIZE, few, 2e-3, None), reasons, facts)
 
 
@@ -166,14 +172,16 @@ def _scratch(facts: Facts) -> Recommendation:
 
 def _tiny(facts: Facts) -> Recommendation:
     size = fitting_size(facts.side)
-    recipe = CNN(network=network_of("v3"), view=View(size=size), augment=Augmentation())
+    plain = CNN(network=network_of("v3"), view=View(size=size))
     reasons = (
         f"V3 from random weights at {size} px: pictures of {facts.side} px hold too little for a network that was "
         "trained on photographs of 224 px",
         "mild augmentation (rotation, perspective, colour), no flips: at this size strong blur or erasing takes the "
         "class away",
+        *((UNEVEN_WORDS,) if facts.uneven else ()),
     )
-    return Recommendation(recipe, recipe.changed(augment=None), reasons, facts)
+    recipe = plain.changed(augment=Augmentation(), balance="oversample" if facts.uneven else "none")
+    return Recommendation(recipe, plain, reasons, facts)
 
 
 def _strong(size: int, facts: Facts) -> Augmentation:
