@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from handful.data.mirrored import MirrorPair, check_pairs, with_mirrored
 from handful.errors import ConfigError
 from handful.nn.train import Training
 
+Change = Callable[[np.ndarray], np.ndarray]
 NAMES = ("left", "other", "right")
 
 
@@ -24,15 +27,21 @@ def arrows(num: int, seed: int = 0) -> LabeledImages:
 
 
 @pytest.mark.parametrize(
-    ("operation", "axes"), [("horizontal flip", (3,)), ("vertical flip", (2,)), ("half turn", (2, 3))]
+    ("operation", "change"),
+    [
+        ("horizontal flip", np.fliplr),
+        ("vertical flip", np.flipud),
+        ("half turn", lambda picture: np.rot90(picture, 2)),
+        ("diagonal flip", lambda picture: np.rot90(np.fliplr(picture))),
+    ],
 )
-def test_each_picture_of_a_pair_comes_again_changed_and_as_the_other_class(operation: str, axes: tuple[int]) -> None:
+def test_each_picture_of_a_pair_comes_again_changed_and_as_the_other_class(operation: str, change: Change) -> None:
     images = arrows(2).take(np.array([0, 1, 2, 3, 4]))
     made = with_mirrored(images, [("left", "right", operation)])  # type: ignore[list-item]
     assert made.labels.tolist() == [*images.labels.tolist(), 2, 2, 0]
     np.testing.assert_array_equal(made.pixels[:5], images.pixels)
     for place, parent in zip((5, 6, 7), (0, 1, 4), strict=True):
-        np.testing.assert_array_equal(made.pixels[place], np.flip(images.pixels[parent], [axis - 1 for axis in axes]))
+        np.testing.assert_array_equal(made.pixels[place, 0], change(images.pixels[parent, 0]))
         assert made.origin.parent[place] == images.origin.parent[parent]
     assert made.origin.real.tolist() == [True] * 5 + [False] * 3
     assert set(made.origin.maker[5:]) == {operation}
@@ -80,3 +89,9 @@ def test_a_flip_cannot_both_keep_and_change_a_class() -> None:
     CNN(augment=flips, mirror_pairs=(("left", "right", "vertical flip"),))
     with pytest.raises(ConfigError, match="a half turn"):
         CNN(augment=flips.changed(flip_vertical=True), mirror_pairs=(("left", "right", "half turn"),))
+    diagonal = Augmentation(flip_diagonal=True)
+    CNN(augment=diagonal, mirror_pairs=(pair,))
+    with pytest.raises(ConfigError, match="a diagonal flip"):
+        CNN(augment=diagonal, mirror_pairs=(("left", "right", "diagonal flip"),))
+    with pytest.raises(ConfigError, match="a horizontal flip"):  # which the other two make together
+        CNN(augment=diagonal.changed(flip_vertical=True), mirror_pairs=(pair,))

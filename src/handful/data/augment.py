@@ -46,8 +46,8 @@ class Augmentation(Recipe):
         brightness, contrast, saturation: factors are drawn from [1 - x, 1 + x].
         hue: shift drawn from [-x, x], in turns of the colour circle (0.5 is the whole circle).
         flip_horizontal, flip_vertical: flip half of the pictures; unsafe where a class is another one's mirror image.
-        flip_diagonal: mirror half of the pictures, which must be square, at the diagonal from the upper left; with
-            both other flips each of the eight turned and mirrored pictures is as likely.
+        flip_diagonal: mirror half of the pictures, which must be square, at the diagonal from the upper left (their
+            transpose); with both other flips each of the eight turned and mirrored pictures (D4) is as likely.
         shift: largest shift right, left, up or down, as a fraction of the side.
         zoom: smallest and largest factor of the size; above 1 the picture grows.
         shear: largest angle in degrees along each axis.

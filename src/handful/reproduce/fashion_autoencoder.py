@@ -61,7 +61,7 @@ ROWS = (
     Row("the same as drawn: ReLU between the linear layer and softmax", "classifiers", RELU, None, "accuracy"),
     Row("code 128, dropout 0.01", "classifiers", CODE, None, "accuracy"),
     Row("code 128, dropout 0.01, raised to 0.2 after inheriting", "classifiers", RAISED, None, "accuracy"),
-    Row("ours, 30 epochs: V2, shifts, flips (predicting too), mean weights", "classifiers", OURS, None, "accuracy"),
+    Row("ours, 30 epochs: V2, shifts, flips (predicting too), averaged weights", "classifiers", OURS, None, "accuracy"),
 )
 
 
@@ -96,7 +96,7 @@ def studies(scale: Scale, protocol: ProtocolName, inputs: Inputs) -> Studies:
         return Arm(name, pretrain=pretrain, dropout=dropout, control=control, classifier=classifier)
 
     def ours() -> Arm:
-        """A recipe of ours for as many epochs: small shifts, flips (predicting too), a cosine and mean weights."""
+        """A recipe of ours for as many epochs: small shifts, flips (predicting too), a cosine, averaged weights."""
         tuned = scale.training(epochs=30, cost=50 / 30, batch_size=100, eval_every=600, lr=3e-3, weight_decay=0.02)
         light = Augmentation.preset("crop", crop=2 / 28, flip_horizontal=True)
         steps = tuned.steps or 30 * 600

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,14 +33,19 @@ def likely_size(*, shared: bool = True) -> int:
     """Return the side in px of a view, as far as it can be told before pictures are seen.
 
     Args:
-        shared: of the classifier that arms share; else of the recommended one.
+        shared: of the classifier that arms share; else the most of the recommended one.
     """
     transfer = COMPARED_SIZE if shared else TRANSFER_SIZE
     return transfer if weights_at_hand() else SIZES[-1]
 
 
 def advice_for(
-    source: Source, protocol: Protocol, splits: Sequence[Split] | None = None, view: View | None = None
+    source: Source,
+    protocol: Protocol,
+    splits: Sequence[Split] | None = None,
+    view: View | None = None,
+    *,
+    size: int | None = None,
 ) -> Recommendation:
     """Return the recommended recipe for a source under a protocol, or under the splits given in a file.
 
@@ -48,8 +54,9 @@ def advice_for(
 
     Args:
         view: that the pictures will probably be loaded at, and are looked at here; None: at the likely size.
+        size: side in px that is asked for; None: what fits the pictures.
     """
-    return recommend(facts_of(source, protocol, splits, view or View(size=likely_size())))
+    return recommend(replace(facts_of(source, protocol, splits, view or View(size=likely_size())), size=size))
 
 
 def facts_of(source: Source, protocol: Protocol, splits: Sequence[Split] | None, view: View) -> Facts:

@@ -143,7 +143,7 @@ def make_plan(
     given = splits_of(study, source)
     splits = None if given is None else tuple(split.digest for split in given)
     kept = store.plan(request_of(study, source.digest, budget, splits)) if budget is not None else None
-    advice = advice_for(source, study.protocol, given, view) if asks_advice(study) else None
+    advice = advice_for(source, study.protocol, given, view, size=study.image_size) if asks_advice(study) else None
     if kept is not None:
         plan = _chosen(study, source, given, advice, kept["choices"], tuple(kept["cuts"]))
         return _timed(plan, store, device, say) if timed else plan

@@ -208,7 +208,7 @@ def resolve(
     """
     given = _arms_of(study)
     if advice is None and asks_advice(study):
-        advice = advice_for(source, study.protocol, splits, likely_view(study))
+        advice = advice_for(source, study.protocol, splits, likely_view(study), size=study.image_size)
     bare = study.arms is None and study.classifier is None
     if bare and advice is not None and advice.facts.pairs:
         given = (*given[:-1], arm_named("mirror"), given[-1])
