@@ -30,6 +30,7 @@ TRANSFER_SIZES = (128, 160, 192, 224)  # px of a network that starts from ImageN
 COMPARED_SIZE, TRANSFER_SIZE = TRANSFER_SIZES[0], TRANSFER_SIZES[-1]  # px of what treatments share; of the weights
 UNEVEN = 2  # times as many pictures in the largest class as in the smallest, from which batches are class-balanced
 GIVEN = "as it was asked for"
+BATCH, FEW_PASSES = 32, 10  # pictures a step; passes at 224 px under which smaller pictures are seen more often
 LOOKS = 8  # at least, at validation: fewer do not tell whether a training has converged
 UNEVEN_WORDS = f"class-balanced batches: the largest class has {UNEVEN} times as many pictures as the smallest, or more"
 SIZES = (8, 16, 28, 32, 48, 64)  # px of a network that starts from random weights
@@ -88,7 +89,8 @@ def recommend(facts: Facts) -> Recommendation:
     Pictures of 28 px or more get EfficientNet-Lite0 with its ImageNet weights where these are at hand, else a
     residual network from random weights, both with strong augmentation; smaller ones get V3 with mild augmentation, in
     class-balanced batches where classes are uneven. Flips are used where none of the classes changes by them. The steps
-    grow with the root of the number of pictures, and from weights as the size shrinks.
+    grow with the root of the number of pictures. From weights, small pictures that would get few passes at 224 px get
+    more at their own size.
     """
     if facts.side < SMALL_SIDE:
         return _tiny(facts)
@@ -134,9 +136,11 @@ def _transfer(facts: Facts) -> Recommendation:
         pairs = facts.pairs if augment is not None else ()
         return CNN(network=network_of("lite0"), view=view, augment=augment, mirror_pairs=pairs, **shared)
 
-    size = facts.size or transfer_size(facts.side)
-    longer = max(1.0, (TRANSFER_SIZE / max(size, COMPARED_SIZE)) ** 2)
-    steps = round(longer * _steps(facts.num, per_root=5, least=200, most=2000))
+    steps = _steps(facts.num, per_root=5, least=200, most=2000)
+    many = steps * BATCH < FEW_PASSES * facts.num
+    size = facts.size or (transfer_size(facts.side) if many else TRANSFER_SIZE)
+    longer = max(1.0, (TRANSFER_SIZE / max(size, COMPARED_SIZE)) ** 2) if many else 1.0
+    steps = round(longer * steps)
     compared, few = facts.size or COMPARED_SIZE, _steps(facts.num, per_root=6, least=100, most=2000)
     reasons = (
         "EfficientNet-Lite0 with its ImageNet weights: they are at hand, and with "
@@ -194,10 +198,11 @@ def _why_size(size: int, facts: Facts) -> str:
     if facts.size:
         return GIVEN
     if size == TRANSFER_SIZE:
-        return "what the weights were trained at, and half of the pictures have as many"
-    if facts.side < size:
-        return "half of the pictures have fewer, but the weights were trained at more"
-    return f"the largest of {_listed(TRANSFER_SIZES)} px that half of the pictures reach; more would be made up"
+        return "what the weights were trained at"
+    return (
+        f"one of {_listed(TRANSFER_SIZES)}; half of the pictures have no more than {facts.side}, and with so many of "
+        "them more passes bring more than pixels made up"
+    )
 
 
 def _listed(sizes: Sequence[int]) -> str:
@@ -238,7 +243,7 @@ def _steps(num: int, *, per_root: int, least: int, most: int) -> int:
 
 
 def _passes(steps: int, num: int) -> str:
-    return f"{max(1, round(steps * 32 / max(1, num)))} passes over {_pictures(num)}"
+    return f"{max(1, round(steps * BATCH / max(1, num)))} passes over {_pictures(num)}"
 
 
 def _pictures(num: int) -> str:
