@@ -23,6 +23,7 @@ from handful.nn.weights import at_hand
 from handful.onnx_file import write_onnx
 from tiny_study import NAMES, TRAINING, digits, tiny
 
+onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
 
@@ -98,6 +99,12 @@ def test_mirrored_views_are_part_of_the_file(tmp_path: Path) -> None:
     augment = Augmentation(flip_horizontal=True, flip_vertical=True, flip_diagonal=True)
     recipe = CNN(network="base", view=View(size=8), augment=augment, tta="flips")  # type: ignore[arg-type]
     assert write_onnx(replace(fitted(0, "base"), recipe=recipe), tmp_path / "model.onnx") < 1e-5
+    assert write_onnx(fitted(0, "base"), tmp_path / "plain.onnx") < 1e-5
+    convolutions = [
+        sum(node.op_type == "Conv" for node in onnx.load(str(tmp_path / name)).graph.node)
+        for name in ("model.onnx", "plain.onnx")
+    ]
+    assert convolutions[0] == convolutions[1] > 0, "eight views go through one copy of the network"
 
 
 @pytest.mark.parametrize("network", ["residual", "lite0"])

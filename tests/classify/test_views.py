@@ -63,6 +63,8 @@ def test_probabilities_are_the_mean_over_the_views(monkeypatch):
     probs = made.predict_proba(test)
     np.testing.assert_allclose(probs, torch.stack(views).mean(0).numpy(), atol=1e-6)
     np.testing.assert_allclose(probs.sum(1), 1, atol=1e-6)
+    monkeypatch.setattr("handful.classify.cnn.CHUNK", 11)  # five views each: two pictures at once
+    np.testing.assert_allclose(made.predict_proba(test), probs, atol=1e-6)
     assert not np.allclose(probs, fitted().predict_proba(test))
 
 
@@ -103,6 +105,7 @@ def test_flips_are_the_picture_and_its_allowed_mirror_images(flips, changes):
         views = [made.module(view).softmax(1) for view in (images, *(change(images) for change in changes))]
     probs = made.predict_proba(test)
     np.testing.assert_allclose(probs, torch.stack(views).mean(0).numpy(), atol=1e-6)
+    assert made.recipe.num_views == len(views)
     if flips:
         mirrored = np.ascontiguousarray(test.pixels[..., ::-1])
         np.testing.assert_allclose(made.predict_proba(mirrored), probs, atol=1e-5)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from handful import Arm
+from handful import Arm, Augmentation
 from handful.data.images import View
 from handful.generate.autoencoder import Autoencoder
 from handful.nn.train import Training
@@ -14,7 +14,7 @@ from handful.study import estimate
 from handful.study.estimate import TIMED_STEPS, disk
 from handful.study.plan import make_plan
 from handful.study.store import Store
-from tiny_study import tiny
+from tiny_study import CLASSIFIER, tiny
 
 RECIPE = Autoencoder(
     width=4,
@@ -76,3 +76,16 @@ def test_time_and_disk_of_a_recipe_are_those_of_all_its_networks(tmp_path: Path,
     num = plan.repeats
     assert sizes["per-class"] - sizes["conditional"] == pytest.approx(2 * num * trial.size)
     assert seconds["per-class"] - seconds["conditional"] == pytest.approx(2 * trial.start)
+
+
+def test_a_prediction_takes_as_long_as_its_views_and_pictures(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    flips = Augmentation(flip_horizontal=True, flip_vertical=True)
+    one_view = CLASSIFIER.changed(augment=flips)
+    arms = [Arm("one", classifier=one_view), Arm("four", classifier=one_view.changed(tta="flips"))]
+    study = tiny("baseline", *arms)
+    plan = make_plan(study, store, budget=None, workers=1, device="cpu", timed=True, say=print)
+    seconds = {job.arm: plan.seconds[job.key] for job in plan.jobs if job.stage == "predictions" and job.repeat == 0}
+    one, four = (seconds[name] - estimate.SMALL_JOB for name in ("one", "four"))
+    assert one > 0
+    assert four == pytest.approx(4 * one)

@@ -21,7 +21,7 @@ from handful import rng
 from handful.classify.contract import Classifier, ClassifierRecipe, check_parts
 from handful.classify.loss import Loss
 from handful.classify.tuning import Tuning
-from handful.classify.views import flips_of, views_of
+from handful.classify.views import flips_of, num_flips, views_of
 from handful.config import recipe_from
 from handful.data.balance import Balance, balance_of, weights_of
 from handful.data.draws import Draws
@@ -69,6 +69,13 @@ class CNN(ClassifierRecipe):
         if self.tta and self.augment is None:
             raise ConfigError(f"tta={self.tta} draws its views from augment, which is None: give one, or leave tta out")
         return self
+
+    @property
+    def num_views(self) -> int:
+        """How many pictures the network sees for each that is to be told."""
+        if not self.tta or self.augment is None:
+            return 1
+        return num_flips(self.augment) if self.tta == "flips" else 1 + self.tta
 
     def resolved(self) -> Self:
         return self.changed(network=self.network.resolved(self.view.size))
@@ -222,16 +229,24 @@ class CNNClassifier(Classifier):
     start: dict[str, str]
 
     def predict_proba(self, images: LabeledImages | NDArray[np.uint8], *, device: str = "cpu") -> NDArray[np.float32]:
-        probs = [chunk.cpu().numpy() for chunk in self._each(images, device, self.probabilities)]
+        views = self.recipe.num_views if isinstance(self.recipe, CNN) else 1
+        probs = [chunk.cpu().numpy() for chunk in self._each(images, device, self.probabilities, CHUNK // views)]
         return np.concatenate([np.empty((0, len(self.class_names)), dtype=np.float32), *probs])
 
     def probabilities(self, images: torch.Tensor) -> torch.Tensor:
         """Return [N, K], what `predict_proba` does, for float pictures in [0, 1] on the network's device."""
-        views: Iterator[torch.Tensor] = iter([images])
-        if isinstance(self.recipe, CNN) and self.recipe.tta and self.recipe.augment is not None:
-            augment, tta = self.recipe.augment, self.recipe.tta
-            views = flips_of(images, augment) if tta == "flips" else views_of(images, augment, tta)
-        return torch.stack([self.module(view).softmax(dim=1) for view in views]).mean(0)
+        views = self._views(images)
+        # one pass: an ONNX file holds the network once
+        together: torch.Tensor = self.module(torch.cat(views)).softmax(dim=1)
+        return together.reshape(len(views), -1, together.shape[1]).mean(0)
+
+    def _views(self, images: torch.Tensor) -> list[torch.Tensor]:
+        recipe = self.recipe
+        if not isinstance(recipe, CNN) or not recipe.tta or recipe.augment is None:
+            return [images]
+        if recipe.tta == "flips":
+            return list(flips_of(images, recipe.augment))
+        return list(views_of(images, recipe.augment, recipe.tta))
 
     def described(self) -> dict[str, Any]:
         mean, std = (value.flatten().tolist() for value in (self.module.mean, self.module.std))
@@ -249,8 +264,10 @@ class CNNClassifier(Classifier):
         images: LabeledImages | NDArray[np.uint8],
         device: str,
         function: Callable[[torch.Tensor], torch.Tensor],
+        at_once: int = CHUNK,
     ) -> Iterator[torch.Tensor]:
         """What a function gives for the pictures, float in [0, 1], chunk by chunk, in evaluation mode."""
+        at_once = max(1, at_once)
         pixels = images.pixels if isinstance(images, LabeledImages) else images
         want = (self.channels, self.recipe.view.size, self.recipe.view.size)
         if pixels.ndim != 4 or pixels.shape[1:] != want or pixels.dtype != np.uint8:
@@ -258,8 +275,8 @@ class CNNClassifier(Classifier):
                 f"this classifier takes uint8 pictures {['N', *want]}, got {pixels.dtype} {list(pixels.shape)}"
             )
         self.module.to(device).eval()
-        for start in range(0, len(pixels), CHUNK):
-            chunk = torch.from_numpy(np.array(pixels[start : start + CHUNK])).to(device)
+        for start in range(0, len(pixels), at_once):
+            chunk = torch.from_numpy(np.array(pixels[start : start + at_once])).to(device)
             with torch.inference_mode():
                 made = function(chunk.float() / 255)
             yield made

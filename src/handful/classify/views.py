@@ -29,12 +29,17 @@ def flips_of(images: torch.Tensor, augment: Augmentation) -> Iterator[torch.Tens
 
     All three flips give the eight of the dihedral group D4.
     """
-    changes = [change for field, change in FLIPS.values() if getattr(augment, field)]
-    for chosen in range(2 ** len(changes)):
+    changes = _changes(augment)
+    for chosen in range(num_flips(augment)):
         view = images
         for place, change in enumerate(changes):
             view = change(view) if chosen >> place & 1 else view
         yield view
+
+
+def num_flips(augment: Augmentation) -> int:
+    """Return how many pictures `flips_of` yields for each."""
+    return int(2 ** len(_changes(augment)))
 
 
 def flips_allowed(augment: Augmentation) -> set[Operation]:
@@ -61,6 +66,10 @@ def views_of(images: torch.Tensor, augment: Augmentation, num: int) -> Iterator[
     draws = torch.from_numpy(np.stack([_draws(picture.tobytes(), num) for picture in pixels])).to(images.device)
     for view in range(num):
         yield augment.apply(images, draws[:, view])
+
+
+def _changes(augment: Augmentation) -> list[Change]:
+    return [change for field, change in FLIPS.values() if getattr(augment, field)]
 
 
 def _draws(content: bytes, num: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:

@@ -29,6 +29,7 @@ TIMED_STEPS = 3
 QUICK = 5.0  # seconds under which a trial is made twice
 NEVER = 1_000_000
 SMALL_JOB = 0.2  # seconds of a job that trains nothing
+FORWARD = 1 / 3  # of a step: the way back takes twice as long as the way there
 MEASURED = {"pixels": 0.001, "lite0": 0.05}  # seconds that one picture takes to be measured, on one core
 OTHER_NETWORK = 0.3  # of larger extractors
 EXPLAINED, LAID_OUT = 3.0, 8.0  # seconds of `explanations`, and of laying out `embedding`, on one core
@@ -66,12 +67,18 @@ def expected(plan: Plan, store: Store, device: str) -> dict[str, float]:
     """Return seconds per open job, from timing a few steps of each recipe on pictures of noise."""
     num_train = len(next(iter(plan.splits.values())).train)
     seconds: dict[str, float] = {}
-    for job in plan.jobs:
+    jobs = plan.jobs
+    fitting = {job.key: job for job in jobs}
+    for job in jobs:
         if store.has(job.key):
             continue
         recipe = recipe_of(plan, job.arm, job)
         if recipe is not None:
             seconds[job.key] = fit_seconds(recipe, plan.source.class_names, num_train, device)
+        elif job.stage == "predictions":
+            told = recipe_of(plan, job.arm, fitting[job.inputs["classifier"]])
+            num_test = len(plan.split(job.arm, job.repeat).test)
+            seconds[job.key] = predict_seconds(told, plan.source.class_names, num_test, device)
         else:
             seconds[job.key] = _other_seconds(plan, job)
     return seconds
@@ -113,6 +120,14 @@ def fit_seconds(recipe: Any, class_names: tuple[str, ...], num_train: int, devic
     return float(trial.start * looks + trial.per_step * steps)
 
 
+def predict_seconds(recipe: Any, class_names: tuple[str, ...], num: int, device: str) -> float:
+    """Return the seconds that telling `num` pictures is expected to take, as many views of each as the recipe has."""
+    if not hasattr(recipe, "num_views"):
+        return SMALL_JOB
+    each = trial_of(recipe, class_names, device).per_step * FORWARD / recipe.training.batch_size
+    return float(SMALL_JOB + each * num * recipe.num_views)
+
+
 def trial_of(recipe: Any, class_names: tuple[str, ...], device: str) -> Trial:
     """Return what one network of a recipe costs; recipes that differ in length or balance alone cost the same."""
     one = recipe
@@ -120,6 +135,8 @@ def trial_of(recipe: Any, class_names: tuple[str, ...], device: str) -> Trial:
         one = one.changed(scope="conditional", stacked=False, epochs_by_size=())
     if hasattr(one, "balance"):  # whose weights a loss has and which pictures a batch has cost nothing
         one = one.changed(balance="none")
+    if hasattr(one, "tta"):  # views are of predictions alone
+        one = one.changed(tta=0)
     if hasattr(one, "training"):
         steps = 2 + TIMED_STEPS  # the first one warms up, the last one has the look
         one = one.changed(training=one.training.changed(steps=steps, epochs=None, eval_every=NEVER))
