@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,3 +24,12 @@ def real_data() -> Path:
     if not given:
         pytest.skip("HANDFUL_DATA does not name the folder of real data sets")
     return Path(given)
+
+
+@pytest.fixture
+def alone() -> Iterator[None]:
+    """Every job of handful runs with one torch thread."""
+    from handful.nn.train import one_thread
+
+    with one_thread():
+        yield

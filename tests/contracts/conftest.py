@@ -16,17 +16,9 @@ from sklearn.datasets import load_digits
 from handful.config import Recipe
 from handful.data.images import LabeledImages, View
 from handful.errors import ConfigError
-from handful.nn.train import one_thread
 
 NAMES = ("zero", "one", "four", "seven")
 DIGITS = (0, 1, 4, 7)
-
-
-@pytest.fixture
-def alone() -> Iterator[None]:
-    """Every job of handful runs with one torch thread."""
-    with one_thread():
-        yield
 
 
 @pytest.fixture(scope="session")

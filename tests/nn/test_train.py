@@ -9,6 +9,7 @@ import random
 import numpy as np
 import pytest
 import torch
+from small_regression import INPUTS, NUM, TARGETS, equal, fit, gan, make, scripted, weights
 from torch import nn
 from torch.nn import functional as F
 
@@ -18,124 +19,7 @@ from handful.errors import ConfigError, HandfulError
 from handful.nn.batches import Batches
 from handful.nn.train import History, How, Training, one_thread, train_networks
 
-NUM = 20
-GENERATOR = torch.Generator().manual_seed(0)
-INPUTS, TARGETS = torch.randn(NUM, 3, generator=GENERATOR), torch.randn(NUM, 1, generator=GENERATOR)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    with one_thread():
-        yield
-
-
-def make(seed=0, dropout=0.0):
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return nn.Sequential(
-            nn.Linear(3, 5, bias=False), nn.BatchNorm1d(5), nn.Tanh(), nn.Dropout(dropout), nn.Linear(5, 1)
-        )
-
-
-def fit(network, *, evaluate=None, seed=0, how=None, spy=None, **fields):
-    """Train `network` on a small regression."""
-    fields = {"steps": 12, "batch_size": 8, "eval_every": 4, "lr": 0.05, **fields}
-
-    def step(batch):
-        if spy is not None:
-            spy(batch)
-        yield "net", F.mse_loss(network(INPUTS[batch.index]), TARGETS[batch.index])
-
-    return train_networks(
-        {"net": network}, step, recipe=Training(**fields), num=NUM, seed=seed, evaluate=evaluate, how=how
-    )
-
-
-def scripted(values, spy=None):
-    """A validation that returns these losses, one after another."""
-    rest = iter(values)
-
-    def evaluate():
-        if spy is not None:
-            spy()
-        return {"loss": next(rest)}
-
-    return evaluate
-
-
-def weights(network):
-    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
-
-
-def equal(one, other):
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
-
-
-# ---------------------------------------------------------------- schedules
-
-
-def test_the_cosine_schedule_falls_from_lr_to_zero():
-    recipe = Training(lr=0.2, schedule="cosine")
-    for step in range(100):
-        assert recipe.lr_at(step, 100, 1) == pytest.approx(0.1 * (1 + math.cos(math.pi * step / 100)))
-    assert recipe.lr_at(0, 100, 1) == 0.2
-    assert recipe.lr_at(100, 100, 1) == pytest.approx(0)
-
-
-@pytest.mark.parametrize("schedule", ["cosine", "constant", "plateau"])
-def test_warm_up_rises_linearly_to_lr_and_the_schedule_starts_there(schedule):
-    recipe = Training(lr=0.2, schedule=schedule, warmup_steps=10)
-    np.testing.assert_allclose([recipe.lr_at(step, 50, 1) for step in range(10)], 0.02 * np.arange(1, 11))
-    assert recipe.lr_at(10, 50, 1) == pytest.approx(0.2)
-    if schedule == "cosine":
-        assert recipe.lr_at(30, 50, 1) == pytest.approx(0.1)
-        assert recipe.lr_at(50, 50, 1) == pytest.approx(0)
-
-
-def test_the_step_schedule_is_that_of_pytorch():
-    recipe = Training(lr=0.3, schedule="step", step_size=7, gamma=0.4)
-    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.3)
-    plain = torch.optim.lr_scheduler.StepLR(optimizer, 7, gamma=0.4)
-    for step in range(30):
-        assert recipe.lr_at(step, 30, 1) == pytest.approx(plain.get_last_lr()[0])
-        optimizer.step()
-        plain.step()
-
-
-def test_the_constant_schedule_is_constant():
-    assert {Training(lr=0.3, schedule="constant").lr_at(step, 30, 1) for step in range(31)} == {0.3}
-
-
-def test_every_step_is_taken_at_the_rate_of_the_schedule(monkeypatch):
-    rates = []
-    plain = torch.optim.SGD.step
-
-    def spy(self, *args, **options):
-        rates.append(self.param_groups[0]["lr"])
-        return plain(self, *args, **options)
-
-    monkeypatch.setattr(torch.optim.SGD, "step", spy)
-    history = fit(make(), optimizer="sgd", warmup_steps=3, steps=10)
-    expected = [Training(lr=0.05, warmup_steps=3).lr_at(step, 10, 1) for step in range(10)]
-    assert rates == pytest.approx(expected)
-    assert history.lr == pytest.approx([expected[3], expected[7], expected[9]]), "the rate of the step just taken"
-
-
-def test_the_plateau_schedule_lowers_the_rate_after_evaluations_without_improvement():
-    """Improvements at looks 1, 2 and 7; patience 2: lowered after looks 4, 6, 9 and 11."""
-    curve = [5, 4, 4, 4.5, 4, 4, 3, 3, 3, 3, 3, 3]
-    history = fit(
-        make(),
-        schedule="plateau",
-        plateau_patience=2,
-        gamma=0.5,
-        steps=12,
-        eval_every=1,
-        evaluate=scripted(curve),
-    )
-    halvings = [0, 0, 0, 0, 1, 1, 2, 2, 2, 3, 3, 4]  # taken at look n: those decided at looks before it
-    np.testing.assert_allclose(history.lr, 0.05 * 0.5 ** np.array(halvings))
-    assert not history.stopped_early
+pytestmark = pytest.mark.usefixtures("alone")
 
 
 # ---------------------------------------------------------------- stopping and keeping
@@ -320,27 +204,6 @@ def test_frozen_weights_stay():
     assert not torch.equal(network[4].weight, before["4.weight"])
 
 
-def gan(how=None, steps=8):
-    """Two networks with two yields a step, and the weights around each yield."""
-    networks, around = {"d": make(1), "g": make(2)}, []
-    source = nn.Linear(1, 3)
-    source.load_state_dict({"weight": torch.ones(3, 1), "bias": torch.zeros(3)})
-    source.requires_grad_(False)
-
-    def step(batch):
-        around.append({name: weights(network) for name, network in networks.items()})
-        made = source(networks["g"](INPUTS[batch.index]))
-        real = networks["d"](INPUTS[batch.index])
-        yield "d", F.softplus(networks["d"](made.detach())).mean() + F.softplus(-real).mean()
-        around.append({name: weights(network) for name, network in networks.items()})
-        yield "g", F.softplus(-networks["d"](made)).mean()
-        around.append({name: weights(network) for name, network in networks.items()})
-
-    recipe = Training(steps=steps, batch_size=8, eval_every=4, optimizer="adam", betas=(0.5, 0.9), lr=0.01)
-    history = train_networks(networks, step, recipe=recipe, num=NUM, seed=0, how=how)
-    return networks, around, history
-
-
 def parameters_equal(one, other):
     names = [name for name in one if "running" not in name and "num_batches" not in name]
     return all(torch.equal(one[name], other[name]) for name in names)
@@ -383,7 +246,7 @@ def test_the_gradient_of_one_network_s_loss_does_not_leak_into_the_other_s_step(
             torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
 
 
-# ---------------------------------------------------------------- randomness and resuming
+# ---------------------------------------------------------------- randomness, batches and what is left as it was
 
 
 def test_one_seed_gives_one_result_and_the_global_streams_stay():
@@ -412,103 +275,6 @@ def test_the_draws_of_a_step_depend_on_seed_and_step_alone():
     for step, value in enumerate(drawn):
         with rng.forked(rng.derive(0, "step", step)):
             assert torch.rand(1).item() == value
-
-
-class StoppedError(Exception):
-    pass
-
-
-def interrupted(network, checkpoint, stop, **fields):
-    def progress(done, steps):
-        if done == stop:
-            raise StoppedError
-
-    with pytest.raises(StoppedError):
-        fit(network, how=How(checkpoint=checkpoint, checkpoint_seconds=0, progress=progress), **fields)
-
-
-RESUMED = {"optimizer": "adamw", "schedule": "plateau", "plateau_patience": 1, "steps": 16, "eval_every": 3}
-
-
-def measured(network):
-    """A validation that is a function of the weights, as a real one is."""
-
-    def evaluate():
-        return {"loss": F.mse_loss(network(INPUTS[:6]), TARGETS[:6].roll(1, 0)).item()}
-
-    return evaluate
-
-
-@pytest.mark.parametrize("stop", [1, 3, 4, 8, 15])
-def test_a_resumed_run_equals_the_undisturbed_one(stop, tmp_path):
-    whole, first, second = make(dropout=0.3), make(dropout=0.3), make(seed=9, dropout=0.3)
-    expected = fit(whole, **RESUMED, keep="best", patience=4, evaluate=measured(whole))
-    checkpoint = tmp_path / "new" / "run.pt"
-    interrupted(first, checkpoint, stop, **RESUMED, keep="best", patience=4, evaluate=measured(first))
-    steps = []
-    history = fit(
-        second,
-        **RESUMED,
-        keep="best",
-        patience=4,
-        evaluate=measured(second),
-        how=How(checkpoint=checkpoint),
-        spy=lambda batch: steps.append(batch.step),
-    )
-    assert steps == list(range(stop, expected.steps_done)), "it goes on where it stopped"
-    assert history == expected
-    assert equal(weights(second), weights(whole))
-    assert not checkpoint.exists()
-
-
-def test_a_checkpoint_holds_the_state_of_the_optimizer(tmp_path):
-    """The checkpoint of a resumed run equals that of an undisturbed one at the same step, moments included."""
-    once, first, second = make(dropout=0.3), make(dropout=0.3), make(seed=9, dropout=0.3)
-    interrupted(once, tmp_path / "once.pt", 10, **RESUMED, evaluate=measured(once))
-    interrupted(first, tmp_path / "twice.pt", 5, **RESUMED, evaluate=measured(first))
-    interrupted(second, tmp_path / "twice.pt", 10, **RESUMED, evaluate=measured(second))
-    one, other = (torch.load(tmp_path / name, weights_only=True) for name in ("once.pt", "twice.pt"))
-    assert one["state"] == other["state"]
-    for place, moments in one["optimizers"]["net"]["state"].items():
-        assert set(moments) == {"step", "exp_avg", "exp_avg_sq"}
-        assert equal(moments, other["optimizers"]["net"]["state"][place])
-    assert equal(one["best_weights"]["net"], other["best_weights"]["net"])
-
-
-def test_two_networks_resume_too(tmp_path):
-    def progress(done, steps):
-        if done == 5:
-            raise StoppedError
-
-    whole, _, expected = gan()
-    with pytest.raises(StoppedError):
-        gan(How(checkpoint=tmp_path / "gan.pt", checkpoint_seconds=0, progress=progress))
-    resumed, _, history = gan(How(checkpoint=tmp_path / "gan.pt"))
-    assert history == expected
-    assert all(equal(weights(resumed[name]), weights(whole[name])) for name in whole)
-
-
-def test_an_interruption_puts_the_global_stream_back_and_leaves_no_part_behind(tmp_path):
-    before = torch.get_rng_state()
-    interrupted(make(dropout=0.5), tmp_path / "run.pt", 5)
-    assert torch.equal(torch.get_rng_state(), before)
-    assert [path.name for path in tmp_path.iterdir()] == ["run.pt"]
-
-
-def test_checkpoints_are_no_more_frequent_than_asked(tmp_path):
-    network = make()
-
-    def progress(done, steps):
-        assert not (tmp_path / "run.pt").exists()
-
-    fit(network, how=How(checkpoint=tmp_path / "run.pt", checkpoint_seconds=600, progress=progress))
-
-
-def test_the_parts_of_how_have_checkpoints_of_their_own(tmp_path):
-    how = How(device="cpu", checkpoint=tmp_path / "run.pt", checkpoint_seconds=3)
-    assert how.part("a").checkpoint == tmp_path / "run.pt.a"
-    assert how.part("a").checkpoint_seconds == 3
-    assert How().part("a") == How()
 
 
 def test_one_thread_is_one_thread_and_put_back():
@@ -601,11 +367,6 @@ def test_half_precision_learns_the_same_and_is_not_the_same(precision, monkeypat
 def test_a_cpu_takes_float32_in_place_of_float16():
     full, half = (fit(make(), steps=8, precision=given) for given in ("float32", "float16"))
     assert half.train_loss == full.train_loss
-
-
-def test_steps_of_the_schedule_can_be_counted_in_epochs():
-    recipe = Training(lr=1.0, schedule="step", step_size=2, step_unit="epochs", gamma=0.5, batch_size=5)
-    assert [recipe.lr_at(step, 100, 10) for step in (0, 3, 4, 7, 8)] == [1.0, 1.0, 0.5, 0.5, 0.25]
 
 
 def test_values_of_the_training_losses_can_be_watched():
