@@ -1,4 +1,4 @@
-"""Small pictures in folders and archives, and the published road signs rebuilt with their copies."""
+"""Small pictures in folders and archives, a guarded folder, and the published road signs rebuilt with their copies."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import io
 import tarfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
 
@@ -98,3 +98,20 @@ def published_signs(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(archive.read(row["duplicate_of"] or row["path"]))
     return root
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder to put a set of pictures into; at the end nothing outside it has changed, nor in it."""
+    for name in ("above.txt", "x.png", "a.png", "work/here.txt", "work/sets/beside/x.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"sentinel")
+    monkeypatch.chdir(tmp_path / "work")
+    folder = tmp_path / "work" / "sets" / "given"
+    folder.mkdir()
+    yield folder
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if folder not in path.parents}
+    assert left == {"above.txt", "x.png", "a.png", "work", "work/here.txt", "work/sets", "work/sets/beside",
+                    "work/sets/beside/x.png", "work/sets/given"}  # fmt: skip
+    for name in ("above.txt", "x.png", "a.png", "work/here.txt", "work/sets/beside/x.png"):
+        assert (tmp_path / name).read_bytes() == b"sentinel"
