@@ -1,12 +1,19 @@
-"""Fixtures for every test: a cache of its own, and the real data where HANDFUL_DATA names it."""
+"""Fixtures for tests anywhere: a cache of their own, the real data of HANDFUL_DATA, one thread, the command line."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from command_line import Handful
+
+pytest.register_assert_rewrite("command_line")
 
 
 @pytest.fixture(autouse=True)
@@ -33,3 +40,23 @@ def alone() -> Iterator[None]:
 
     with one_thread():
         yield
+
+
+@pytest.fixture
+def handful_(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Handful:
+    """Run a command line in this process, as the script `handful` does."""
+    from command_line import Ran
+    from handful.cli import main
+
+    def run(*given: Any) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["handful", *map(str, given)])
+        monkeypatch.setenv("COLUMNS", "160")
+        code: Any = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+        made = capsys.readouterr()
+        return Ran(code, made.out, made.err)
+
+    return run
