@@ -13,7 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from command_line import Handful
 
-pytest.register_assert_rewrite("command_line")
+pytest.register_assert_rewrite("command_line", "plan_and_run")
 
 
 @pytest.fixture(autouse=True)
