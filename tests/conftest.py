@@ -1,19 +1,23 @@
-"""Fixtures for tests anywhere: a cache of their own, the real data of HANDFUL_DATA, one thread, the command line."""
+"""Fixtures for tests anywhere: a cache, real data, scanned digits, one thread, what is saved, and a command line."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 if TYPE_CHECKING:
     from command_line import Handful
+    from handful.data.images import LabeledImages
 
 pytest.register_assert_rewrite("command_line", "plan_and_run")
+NAMES = ("zero", "one", "four", "seven")
+DIGITS = (0, 1, 4, 7)
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +44,38 @@ def alone() -> Iterator[None]:
 
     with one_thread():
         yield
+
+
+@pytest.fixture(scope="session")
+def digits() -> Callable[..., LabeledImages]:
+    """digits(start, counts): scanned digits of four classes, 8 px grey, from the start-th of each class on."""
+    from sklearn.datasets import load_digits
+
+    from handful.data.images import LabeledImages
+
+    images, targets = load_digits(return_X_y=True)
+    pixels = np.rint(images.reshape(-1, 1, 8, 8) * (255 / 16)).astype(np.uint8)
+
+    def take(start: int, counts: tuple[int, int, int, int]) -> LabeledImages:
+        rows = np.concatenate(
+            [np.flatnonzero(targets == digit)[start : start + num] for digit, num in zip(DIGITS, counts, strict=True)]
+        )
+        labels = np.repeat(np.arange(4), counts)
+        return LabeledImages.of_arrays(pixels[rows], labels, NAMES)
+
+    return take
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Callable[[Any], dict[str, bytes]]:
+    """saved(part): the bytes of every file that a generator or a classifier writes, by path."""
+
+    def write(part: Any) -> dict[str, bytes]:
+        folder = tmp_path / f"saved-{len(list(tmp_path.iterdir()))}"
+        part.save(folder)
+        return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    return write
 
 
 @pytest.fixture

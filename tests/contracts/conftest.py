@@ -1,40 +1,19 @@
-"""Small real pictures, and what every contract suite asks of any part."""
+"""What every contract suite asks of any part: that it leaves the global streams alone, and recipes one field apart."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import numpy as np
 import pytest
 import torch
-from sklearn.datasets import load_digits
 
 from handful.config import Recipe
-from handful.data.images import LabeledImages, View
+from handful.data.images import View
 from handful.errors import ConfigError
-
-NAMES = ("zero", "one", "four", "seven")
-DIGITS = (0, 1, 4, 7)
-
-
-@pytest.fixture(scope="session")
-def digits() -> Callable[..., LabeledImages]:
-    """digits(start, counts): scanned digits of four classes, 8 px grey, from the start-th of each class on."""
-    images, targets = load_digits(return_X_y=True)
-    pixels = np.rint(images.reshape(-1, 1, 8, 8) * (255 / 16)).astype(np.uint8)
-
-    def take(start: int, counts: tuple[int, int, int, int]) -> LabeledImages:
-        rows = np.concatenate(
-            [np.flatnonzero(targets == digit)[start : start + num] for digit, num in zip(DIGITS, counts, strict=True)]
-        )
-        labels = np.repeat(np.arange(4), counts)
-        return LabeledImages.of_arrays(pixels[rows], labels, NAMES)
-
-    return take
 
 
 @pytest.fixture(scope="session")
@@ -50,16 +29,6 @@ def untouched() -> Callable[[], AbstractContextManager[None]]:
         assert random.getstate() == before[2]
 
     return check
-
-
-@pytest.fixture(scope="session")
-def files_of() -> Callable[[Path], dict[str, bytes]]:
-    """files_of(folder): the bytes of every file in it, by path."""
-
-    def read(folder: Path) -> dict[str, bytes]:
-        return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-    return read
 
 
 def others(value: Any) -> Iterator[Any]:

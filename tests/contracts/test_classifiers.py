@@ -78,18 +78,6 @@ def classifier(request, recipe, fitted, tmp_path):
     return load_classifier(tmp_path)
 
 
-@pytest.fixture
-def saved(tmp_path, files_of):
-    """saved(classifier): the bytes of everything it writes."""
-
-    def write(classifier):
-        folder = tmp_path / f"saved-{len(list(tmp_path.iterdir()))}"
-        classifier.save(folder)
-        return files_of(folder)
-
-    return write
-
-
 def synthetic(images):
     """The same pictures, said to be made."""
     return LabeledImages(

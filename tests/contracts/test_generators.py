@@ -15,26 +15,14 @@ from handful.config import choose
 from handful.data.images import LabeledImages, View
 from handful.errors import ConfigError, DataError, HandfulError, LeakError, StoreError
 from handful.generate.contract import CHUNK, GeneratorRecipe
-from handful.generate.interpolate import Interpolation
 from handful.generate.table import GENERATORS, load_generator
-from handful.generate.vae import VAE, ConvVAE, kl_to_standard_normal
 from handful.nn.train import How
+from small_generators import STEPS, small
 
 pytestmark = pytest.mark.usefixtures("alone")
 
-STEPS = 12
 NEEDS = {"interpolate": 2}  # pictures of a class; one is enough for the others
 LEARNS_IN = {"gan": 900}  # steps, in all; 300 are enough for the others
-
-
-def small(recipe, steps=STEPS):
-    """The same recipe with few steps of a narrow network, where it has these."""
-    fields = type(recipe).model_fields
-    narrow = {name: value for name, value in {"latent": 6, "width": 8}.items() if name in fields}
-    if "training" in fields:
-        lr = max(recipe.training.lr, 1e-3)  # a few steps must show in the pictures
-        narrow["training"] = recipe.training.changed(steps=steps, eval_every=5, batch_size=16, lr=lr)
-    return recipe.changed(**narrow)
 
 
 def variants():
@@ -77,18 +65,6 @@ def generator(request, recipe, fitted, tmp_path):
         return fitted(recipe)
     fitted(recipe).save(tmp_path)
     return load_generator(tmp_path)
-
-
-@pytest.fixture
-def saved(tmp_path, files_of):
-    """saved(generator): the bytes of everything it writes."""
-
-    def write(generator):
-        folder = tmp_path / f"saved-{len(list(tmp_path.iterdir()))}"
-        generator.save(folder)
-        return files_of(folder)
-
-    return write
 
 
 # ---------------------------------------------------------------- recipes
@@ -542,168 +518,3 @@ def test_what_has_no_encoder_for_a_classifier_says_so(recipe, fitted):
         _ = recipe.encoder
     with pytest.raises(ConfigError, match=said):
         fitted(recipe).encoder_weights()
-
-
-# ---------------------------------------------------------------- what single families promise
-
-
-def test_a_mix_lies_between_two_pictures_of_its_class_and_names_the_nearer_as_parent(train, fitted):
-    made = fitted(Interpolation()).sample(np.arange(30) % 3, seeds=range(30))
-    for picture, label, parent in zip(made.pixels, made.labels, made.origin.parent, strict=True):
-        own = train.of_class(label)
-        assert parent in own.origin.parent
-        one = train.pixels[parent].astype(float).ravel()
-        best = np.inf
-        for other in own.pixels[own.origin.parent != parent].astype(float).reshape(-1, 64):
-            gap = other - one
-            weight = (picture.ravel() - one) @ gap / (gap @ gap)  # of the other picture
-            if -0.02 <= weight <= 0.52:
-                best = min(best, np.abs(one + weight * gap - picture.ravel()).max())
-        assert best <= 2, "rounded to whole values, and nothing else"
-
-
-def test_a_small_alpha_stays_nearer_to_one_picture(train):
-    def distance(alpha):
-        made = Interpolation(alpha=alpha).fit(train, None, seed=0).sample([0] * 60, seeds=range(60))
-        return np.abs(made.pixels.astype(float) - train.pixels[made.origin.parent]).mean()
-
-    assert distance(0.05) < 0.5 * distance(1.0) < 0.8 * distance(50.0)
-
-
-def test_the_kl_term_is_that_of_torch_distributions():
-    rng = torch.Generator().manual_seed(0)
-    mu, logvar = torch.randn(5, 7, generator=rng), torch.randn(5, 7, generator=rng)
-    normal = torch.distributions.Normal
-    expected = torch.distributions.kl_divergence(normal(mu, (0.5 * logvar).exp()), normal(0.0, 1.0)).sum(1)
-    torch.testing.assert_close(kl_to_standard_normal(mu, logvar), expected)
-
-
-@pytest.mark.parametrize("reconstruction", ["bce", "mse"])
-def test_the_vae_loss_is_reconstruction_plus_beta_kl_per_picture(reconstruction):
-    recipe = VAE(width=4, latent=3, reconstruction=reconstruction, beta=0.3)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        network = recipe.networks(1, 8, 2)["vae"].eval()
-        images, labels, noise = torch.rand(4, 1, 8, 8), torch.tensor([0, 1, 1, 0]), torch.randn(4, 3)
-    loss = recipe.loss({"vae": network}, images, labels, {"code": noise}, 1.0)
-    mu, logvar = network.encode(images, labels)
-    made = network.decode(mu + noise * logvar.exp().sqrt(), labels).sigmoid()
-    if reconstruction == "bce":
-        error = -(images * made.log() + (1 - images) * (1 - made).log()).sum() / 4
-    else:
-        error = ((made - images) ** 2).sum() / 4
-    torch.testing.assert_close(loss, error + 0.3 * kl_to_standard_normal(mu, logvar).mean())
-
-
-def test_the_kl_weight_rises_over_the_warm_up():
-    recipe = VAE(width=4, latent=3, beta=2.0, warmup=0.5)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        nets = {name: network.eval() for name, network in recipe.networks(1, 8, 2).items()}
-        images, labels, noise = torch.rand(4, 1, 8, 8), torch.tensor([0, 1, 1, 0]), {"code": torch.zeros(4, 3)}
-    kl = kl_to_standard_normal(*nets["vae"](images, labels, "encode")).mean()
-    start = recipe.changed(beta=0.0).loss(nets, images, labels, noise, 0.5)
-    for done in (0.1, 0.25, 0.5, 0.75, 1.0):
-        weight = (recipe.loss(nets, images, labels, noise, done) - start) / kl
-        assert float(weight.detach()) == pytest.approx(min(2.0, 4.0 * done), rel=1e-4)
-
-
-@pytest.mark.parametrize("size", [4, 5, 8, 11, 32])
-@pytest.mark.parametrize("depth", [1, 3, 8])
-def test_the_map_halves_depth_times_but_not_under_2_px(size, depth):
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        network = ConvVAE(3, size, 0, latent=4, width=2, depth=depth)
-    halvings, side = 0, size
-    while halvings < depth and side > 2:
-        halvings, side = halvings + 1, (side + 1) // 2
-    assert network.map == (2 * 2 ** (halvings - 1), side, side)
-    assert side >= 2
-    mu, logvar = network.encode(torch.zeros(2, 3, size, size), torch.zeros(2, dtype=torch.int64))
-    assert mu.shape == logvar.shape == (2, 4)
-    assert network.decode(mu, torch.zeros(2, dtype=torch.int64)).shape == (2, 3, size, size)
-
-
-# ---------------------------------------------------------------- networks of single classes
-
-
-STACKABLE = [
-    pytest.param(small(family(scope=scope)), id=f"{kind}-{scope}")
-    for kind, family in GENERATORS.items()
-    if "scope" in family.model_fields and family.stackable
-    for scope in ("per-class", "specialised")
-]
-
-
-@pytest.mark.parametrize("recipe", STACKABLE)
-def test_stacked_training_equals_one_network_after_another(recipe, train):
-    training = recipe.training.changed(keep="last", patience=None, schedule="cosine", steps=18)
-    exact = training.changed(optimizer="sgd", lr=1e-4)  # adam makes steps of rounding where a gradient is 0
-    for one, other in pairs(recipe.changed(training=exact), train):
-        for key in one:
-            torch.testing.assert_close(one[key], other[key], atol=1e-4, rtol=1e-4)
-    loop, stacked = (recipe.changed(training=training, stacked=how).fit(train, None, seed=0) for how in (False, True))
-    labels, seeds = [0, 1, 2, 2], [0, 1, 2, 3]
-    gap = stacked.sample(labels, seeds=seeds).pixels.astype(int) - loop.sample(labels, seeds=seeds).pixels
-    assert np.abs(gap).max() <= 3
-    assert stacked.fitted != loop.fitted
-
-
-def pairs(recipe, train):
-    """The weights of each network, trained as one program and one after another."""
-    loop, stacked = (recipe.changed(stacked=how).fit(train, None, seed=0).networks for how in (False, True))
-    for mine, theirs in zip(stacked, loop, strict=True):
-        yield from ((mine[name].state_dict(), theirs[name].state_dict()) for name in mine)
-
-
-NEURAL = [kind for kind, family in GENERATORS.items() if "scope" in family.model_fields]
-
-
-@pytest.mark.parametrize("kind", NEURAL)
-def test_the_budget_is_that_of_the_whole_fit_for_every_scope(kind, train):
-    def steps(**fields):
-        recipe = small(GENERATORS[kind](**fields), 24)
-        history = recipe.fit(train, None, seed=0).history
-        return {name: part["steps_done"] for name, part in history.items()}
-
-    assert steps() == {"all": 24}
-    assert steps(scope="per-class") == {"0": 8, "1": 8, "2": 8}
-    assert steps(scope="specialised", pooled=0.25) == {"all": 6, "0": 6, "1": 6, "2": 6}
-
-
-def test_epochs_follow_the_size_of_the_class(train):
-    recipe = small(VAE(scope="per-class", epochs_by_size=((0, 8), (10, 4), (20, 2))))
-    done = {name: part["steps_done"] for name, part in recipe.fit(train, None, seed=0).history.items()}
-    assert done == {"0": 3, "1": 5, "2": 4}  # 20, 9 and 14 pictures in batches of 16: 2, 8 and 4 epochs
-
-
-@pytest.mark.parametrize(
-    ("fields", "said"),
-    [
-        ({"stacked": True}, "nothing to stack"),
-        ({"epochs_by_size": ((0, 5),)}, "needs scope 'per-class'"),
-        ({"scope": "per-class", "epochs_by_size": ((5, 5),)}, "in rising order"),
-        ({"watch": "distance", "training": {"keep": "last"}}, "chooses nothing"),
-        ({"watch": "window", "training": {"keep": "best"}}, "'vae' has no window of losses"),
-        ({"scope": "per-class", "stacked": True, "training": {"epochs": 3}}, "budget in steps"),
-        ({"scope": "per-class", "stacked": True, "training": {"keep": "best"}}, "keep='last'"),
-    ],
-)
-def test_fields_that_do_not_go_together_are_refused(fields, said):
-    with pytest.raises(ConfigError, match=said):
-        choose(GENERATORS, {"kind": "vae", **fields}, "generator")
-
-
-def test_the_distance_needs_validation_pictures_of_every_network(train, digits):
-    training = {"keep": "best", "steps": 4}
-    recipe = choose(GENERATORS, {"kind": "vae", "watch": "distance", "training": training, "scope": "per-class"}, "")
-    with pytest.raises(DataError, match="needs two validation pictures for network '1', there are 1"):
-        recipe.fit(train, digits(40, (5, 1, 5, 0)), seed=0)
-
-
-def test_the_history_tells_what_was_seen_on_the_way(train, val):
-    recipe = small(VAE(), 40)
-    history = recipe.fit(train, val, seed=0).history["all"]
-    assert {"loss", "distance", "diversity", "copied"} <= set(history["values"][-1])
-    assert all({"step", "kind", "said"} == set(alarm) for alarm in history["alarms"])
-    lonely = small(VAE(), 10).fit(train, None, seed=0).history["all"]
-    assert lonely["alarms"][0]["said"] == "no validation pictures: the last weights are kept"

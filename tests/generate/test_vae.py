@@ -1,4 +1,4 @@
-"""What the VAE's networks keep: exact shapes in both readings of S1's table, any size, the class told or not."""
+"""What the VAE's networks and its loss keep: both readings of S1's table, any size, the class told or not."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import nn
 
 from handful.data.images import LabeledImages
 from handful.errors import ConfigError, DataError
-from handful.generate.vae import VAE
+from handful.generate.vae import VAE, ConvVAE, kl_to_standard_normal
 from handful.nn.train import Training, one_thread
 
 
@@ -140,3 +140,56 @@ def test_s1s_network_is_fitted_and_stacked_like_any(reading):
     first, second = (generator.sample([0, 1], seeds=[0, 1]).pixels.astype(int) for generator in (one, other))
     assert np.abs(first - second).max() <= 1
     assert one.rebuild(part).shape == (6, 1, 64, 64)
+
+
+def test_the_kl_term_is_that_of_torch_distributions():
+    rng = torch.Generator().manual_seed(0)
+    mu, logvar = torch.randn(5, 7, generator=rng), torch.randn(5, 7, generator=rng)
+    normal = torch.distributions.Normal
+    expected = torch.distributions.kl_divergence(normal(mu, (0.5 * logvar).exp()), normal(0.0, 1.0)).sum(1)
+    torch.testing.assert_close(kl_to_standard_normal(mu, logvar), expected)
+
+
+@pytest.mark.parametrize("reconstruction", ["bce", "mse"])
+def test_the_vae_loss_is_reconstruction_plus_beta_kl_per_picture(reconstruction):
+    recipe = VAE(width=4, latent=3, reconstruction=reconstruction, beta=0.3)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = recipe.networks(1, 8, 2)["vae"].eval()
+        images, labels, noise = torch.rand(4, 1, 8, 8), torch.tensor([0, 1, 1, 0]), torch.randn(4, 3)
+    loss = recipe.loss({"vae": network}, images, labels, {"code": noise}, 1.0)
+    mu, logvar = network.encode(images, labels)
+    made = network.decode(mu + noise * logvar.exp().sqrt(), labels).sigmoid()
+    if reconstruction == "bce":
+        error = -(images * made.log() + (1 - images) * (1 - made).log()).sum() / 4
+    else:
+        error = ((made - images) ** 2).sum() / 4
+    torch.testing.assert_close(loss, error + 0.3 * kl_to_standard_normal(mu, logvar).mean())
+
+
+def test_the_kl_weight_rises_over_the_warm_up():
+    recipe = VAE(width=4, latent=3, beta=2.0, warmup=0.5)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        nets = {name: network.eval() for name, network in recipe.networks(1, 8, 2).items()}
+        images, labels, noise = torch.rand(4, 1, 8, 8), torch.tensor([0, 1, 1, 0]), {"code": torch.zeros(4, 3)}
+    kl = kl_to_standard_normal(*nets["vae"](images, labels, "encode")).mean()
+    start = recipe.changed(beta=0.0).loss(nets, images, labels, noise, 0.5)
+    for done in (0.1, 0.25, 0.5, 0.75, 1.0):
+        weight = (recipe.loss(nets, images, labels, noise, done) - start) / kl
+        assert float(weight.detach()) == pytest.approx(min(2.0, 4.0 * done), rel=1e-4)
+
+
+@pytest.mark.parametrize("size", [4, 5, 8, 11, 32])
+@pytest.mark.parametrize("depth", [1, 3, 8])
+def test_the_map_halves_depth_times_but_not_under_2_px(size, depth):
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        network = ConvVAE(3, size, 0, latent=4, width=2, depth=depth)
+    halvings, side = 0, size
+    while halvings < depth and side > 2:
+        halvings, side = halvings + 1, (side + 1) // 2
+    assert network.map == (2 * 2 ** (halvings - 1), side, side)
+    assert side >= 2
+    mu, logvar = network.encode(torch.zeros(2, 3, size, size), torch.zeros(2, dtype=torch.int64))
+    assert mu.shape == logvar.shape == (2, 4)
+    assert network.decode(mu, torch.zeros(2, dtype=torch.int64)).shape == (2, 3, size, size)
