@@ -1,18 +1,22 @@
-"""What every contract suite asks of any part: that it leaves the global streams alone, and recipes one field apart."""
+"""What the contract suites share: streams that must stay, recipes one field apart, and fitted classifiers."""
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import numpy as np
 import pytest
 import torch
 
+from handful.classify.contract import Classifier, ClassifierRecipe
+from handful.classify.table import load_classifier
 from handful.config import Recipe
-from handful.data.images import View
+from handful.data.images import LabeledImages, View
 from handful.errors import ConfigError
 
 
@@ -80,3 +84,36 @@ def one_field_changed() -> Callable[[Recipe], dict[str, list[Recipe]]]:
         return {name: changes(recipe, name) for name in type(recipe).model_fields}
 
     return by_field
+
+
+@pytest.fixture(scope="module")
+def train(digits: Callable[..., LabeledImages]) -> LabeledImages:
+    """The training part of the suites of classifiers, unequal; generators have parts of their own."""
+    return digits(0, (24, 12, 8, 4))
+
+
+@pytest.fixture(scope="module")
+def val(digits: Callable[..., LabeledImages]) -> LabeledImages:
+    return digits(30, (5, 5, 5, 5))
+
+
+@pytest.fixture(scope="module")
+def test(digits: Callable[..., LabeledImages]) -> LabeledImages:
+    return digits(60, (10, 10, 10, 10))
+
+
+@pytest.fixture(scope="module")
+def fitted(train: LabeledImages, val: LabeledImages) -> Callable[..., Classifier]:
+    """fitted(recipe, seed, order): the classifier of a recipe, fitted once in a module."""
+    return functools.cache(lambda recipe, seed=0, order=None: recipe.fit(train, val, seed=seed, order_seed=order))
+
+
+@pytest.fixture(params=["fresh", "loaded"])
+def classifier(
+    request: pytest.FixtureRequest, recipe: ClassifierRecipe, fitted: Callable[..., Classifier], tmp_path: Path
+) -> Classifier:
+    """The classifier of a recipe as it was fitted, and as it comes back from disk."""
+    if request.param == "fresh":
+        return fitted(recipe)
+    fitted(recipe).save(tmp_path)
+    return load_classifier(tmp_path)

@@ -1,8 +1,7 @@
-"""What every classifier in the table keeps, freshly fitted and read back from disk, and the guards of its scores."""
+"""What every classifier in the table keeps, freshly fitted and read back from disk."""
 
 from __future__ import annotations
 
-import functools
 import json
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
@@ -11,81 +10,17 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from small_classifiers import FIRST, RECIPES, STEPS, every_recipe, small
 
 from handful.classify.cnn import channel_stats, class_weights
-from handful.classify.contract import ClassifierRecipe, evaluate
-from handful.classify.ensemble import Ensemble
+from handful.classify.contract import ClassifierRecipe
 from handful.classify.table import CLASSIFIERS, load_classifier
 from handful.config import choose
 from handful.data.augment import Augmentation
-from handful.data.images import LabeledImages, Origin, View
-from handful.errors import ConfigError, DataError, HandfulError, LeakError, StoreError
+from handful.errors import ConfigError, DataError, HandfulError, StoreError
 from handful.nn.train import How, Training
 
 pytestmark = pytest.mark.usefixtures("alone")
-
-STEPS = 12
-TINY = View(size=8)
-NETWORKS = ("base", "v2", "v3", {"kind": "wide", "depth": 10, "width": 1}, {"kind": "residual", "width": 4})
-ALL_FLAWS = ("copies-across-parts", "synthetic-in-val", "test-as-val", "split-per-arm")
-
-
-def small(recipe, steps=STEPS):
-    """The same recipe at 8 px with few steps."""
-    training = recipe.training.changed(steps=steps, batch_size=16, eval_every=5, patience=None)
-    return recipe.changed(view=TINY, training=training)
-
-
-def variants():
-    """Every row of the table, with every network where it has a choice of them."""
-    for kind, family in CLASSIFIERS.items():
-        for network in NETWORKS if "network" in family.model_fields else (None,):
-            chosen = family() if network is None else family(network=network)
-            name = network if isinstance(network, str) else network and network["kind"]
-            yield pytest.param(small(chosen), id=kind if network is None else f"{kind}-{name}")
-
-
-RECIPES = list(variants())
-FIRST = RECIPES[0].values[0]
-every_recipe = pytest.mark.parametrize("recipe", RECIPES)
-
-
-@pytest.fixture(scope="module")
-def train(digits):
-    return digits(0, (24, 12, 8, 4))
-
-
-@pytest.fixture(scope="module")
-def val(digits):
-    return digits(30, (5, 5, 5, 5))
-
-
-@pytest.fixture(scope="module")
-def test(digits):
-    return digits(60, (10, 10, 10, 10))
-
-
-@pytest.fixture(scope="module")
-def fitted(train, val):
-    return functools.cache(lambda recipe, seed=0, order=None: recipe.fit(train, val, seed=seed, order_seed=order))
-
-
-@pytest.fixture(params=["fresh", "loaded"])
-def classifier(request, recipe, fitted, tmp_path):
-    if request.param == "fresh":
-        return fitted(recipe)
-    fitted(recipe).save(tmp_path)
-    return load_classifier(tmp_path)
-
-
-def synthetic(images):
-    """The same pictures, said to be made."""
-    return LabeledImages(
-        images.pixels,
-        images.labels,
-        images.class_names,
-        Origin.of_synthetic(images.pixels, "maker", range(len(images))),
-    )
 
 
 # ---------------------------------------------------------------- recipes
@@ -412,161 +347,3 @@ def test_a_loss_that_is_not_finite_is_an_error(recipe, train, val):
     wild = recipe.changed(training=recipe.training.changed(optimizer="sgd", lr=1e20, schedule="constant"))
     with pytest.raises(HandfulError, match="a lower lr is the usual remedy"):
         wild.fit(train, val, seed=0)
-
-
-# ---------------------------------------------------------------- guards
-
-
-@every_recipe
-def test_empty_parts_and_wrong_views_are_refused(recipe, train, val):
-    none = train.take(np.array([], dtype=np.int64))
-    with pytest.raises(DataError, match="the training part is empty"):
-        recipe.fit(none, val, seed=0)
-    needy = recipe.changed(training=recipe.training.changed(keep="best"))
-    for missing in (none, None):
-        with pytest.raises(DataError, match=r"there is no validation part, and training\.keep is 'best'"):
-            needy.fit(train, missing, seed=0)
-    large = LabeledImages.of_arrays(np.zeros((4, 1, 16, 16), dtype=np.uint8), np.arange(4), train.class_names)
-    with pytest.raises(DataError, match="the training part is 16 px with 1 channels, the recipe's view 8 px"):
-        recipe.fit(large, val, seed=0)
-    with pytest.raises(DataError, match="the validation part is 16 px with 1 channels, the recipe's view 8 px"):
-        recipe.fit(train, large, seed=0)
-    colour = LabeledImages.of_arrays(np.zeros((4, 3, 8, 8), dtype=np.uint8), np.arange(4), train.class_names)
-    with pytest.raises(DataError, match="differ in their classes or channels"):
-        recipe.fit(train, colour, seed=0)
-    renamed = LabeledImages(val.pixels, val.labels, ("a", "b", "c", "d"), val.origin)
-    with pytest.raises(DataError, match="differ in their classes or channels"):
-        recipe.fit(train, renamed, seed=0)
-
-
-@every_recipe
-def test_pictures_that_are_not_square_are_refused(recipe):
-    tall = LabeledImages.of_arrays(
-        np.random.default_rng(0).integers(0, 256, (8, 1, 12, 8), dtype=np.uint8), np.arange(8) % 4
-    )
-    with pytest.raises(DataError, match="12 x 8 px"):
-        recipe.fit(tall.take(np.arange(4)), tall.take(np.arange(4, 8)), seed=0)
-
-
-@every_recipe
-def test_pictures_with_other_channels_than_the_view_are_refused(recipe, train, val):
-    with pytest.raises(DataError, match="with 1 channels, the recipe's view 8 px with 3 channels"):
-        recipe.changed(view=View(size=8, channels=3)).fit(train, val, seed=0)
-
-
-def leaking_parts(train, val, test):
-    """Per guard of a fit: training and validation that trip it."""
-    return {
-        "synthetic": (train, val.joined(synthetic(test))),
-        "also in training": (train, val.joined(train.take(np.arange(3)))),
-    }
-
-
-@pytest.mark.parametrize(
-    ("leak", "lifted_by"),
-    [("synthetic", {"synthetic-in-val"}), ("also in training", {"copies-across-parts", "synthetic-in-val"})],
-)
-@pytest.mark.parametrize("flaw", [None, *ALL_FLAWS])
-@every_recipe
-def test_validation_is_guarded_unless_a_flaw_names_the_guard(recipe, flaw, leak, lifted_by, train, val, test):
-    parts = leaking_parts(train, val, test)[leak]
-    quick = recipe.changed(training=recipe.training.changed(steps=1))
-    if flaw in lifted_by:
-        assert quick.fit(*parts, seed=0, flaws=[flaw]).history["steps_done"] == 1
-    else:
-        with pytest.raises(LeakError, match=rf"^validation: .*{leak}"):
-            quick.fit(*parts, seed=0, flaws=[flaw] if flaw else [])
-
-
-@pytest.mark.parametrize("flaw", [None, *ALL_FLAWS])
-@pytest.mark.parametrize("part", ["train", "val"])
-@every_recipe
-def test_scoring_refuses_what_was_seen_unless_a_flaw_names_the_guard(classifier, flaw, part, test, request):
-    pictures = test.joined(request.getfixturevalue(part).take(np.arange(2)))
-    if flaw in ("copies-across-parts", "test-as-val"):
-        np.testing.assert_array_equal(evaluate(classifier, pictures, flaws=[flaw]), classifier.predict_proba(pictures))
-    else:
-        with pytest.raises(LeakError, match=r"test: 2 of 42 pictures are also in training \(positions 40, 41\)"):
-            evaluate(classifier, pictures, flaws=[flaw] if flaw else [])
-
-
-@every_recipe
-def test_scoring_refuses_synthetic_pictures_whatever_the_flaws(classifier, test):
-    with pytest.raises(LeakError, match="test: 40 of 40 pictures are synthetic"):
-        evaluate(classifier, synthetic(test), flaws=ALL_FLAWS)
-
-
-@every_recipe
-def test_scoring_returns_the_probabilities_of_unseen_pictures(classifier, test):
-    np.testing.assert_array_equal(evaluate(classifier, test), classifier.predict_proba(test))
-
-
-def test_a_picture_is_known_by_its_content_not_by_its_row(fitted, train, test):
-    again = LabeledImages.of_arrays(np.repeat(train.pixels[:1], 3, axis=1), train.labels[:1], train.class_names)
-    with pytest.raises(LeakError, match="also in training"):
-        evaluate(fitted(FIRST), again)
-
-
-def test_synthetic_pictures_may_be_trained_on(train, val, test):
-    classifier = FIRST.fit(train.joined(synthetic(test)), val, seed=0)
-    assert set(train.origin.content.tolist()) | set(val.origin.content.tolist()) <= classifier.seen
-
-
-# ---------------------------------------------------------------- ensembles
-
-
-def test_an_ensemble_is_the_mean_of_its_members_and_survives_saving(fitted, test, tmp_path, saved):
-    members = [fitted(FIRST, seed) for seed in range(3)]
-    ensemble = Ensemble.of(members, {"score": 0.5})
-    mean = np.mean([member.predict_proba(test).astype(float) for member in members], axis=0)
-    probs = ensemble.predict_proba(test)
-    assert probs.dtype == np.float32
-    np.testing.assert_allclose(probs, mean, atol=1e-6)
-    ensemble.save(tmp_path / "ensemble")
-    loaded = load_classifier(tmp_path / "ensemble")
-    assert isinstance(loaded, Ensemble)
-    assert loaded.about == {"score": 0.5}
-    assert loaded.seen == ensemble.seen
-    assert (loaded.recipe, loaded.class_names, loaded.channels) == (FIRST, test.class_names, 1)
-    np.testing.assert_array_equal(loaded.predict_proba(test), probs)
-    assert saved(loaded) == saved(ensemble)
-
-
-def test_an_ensemble_at_its_temperatures_is_the_mean_of_scaled_members_and_survives_saving(fitted, test, tmp_path):
-    members, temperatures = [fitted(FIRST, seed) for seed in range(2)], (2.0, 0.5)
-    plain = Ensemble.of(members, {}, temperatures)
-    made = plain.at_temperatures()
-    pairs = zip(members, temperatures, strict=True)
-    powers = [member.predict_proba(test).astype(float) ** (1 / one) for member, one in pairs]
-    expected = np.mean([power / power.sum(axis=1, keepdims=True) for power in powers], axis=0)
-    np.testing.assert_allclose(made.predict_proba(test), expected, atol=1e-6)
-    assert np.abs(made.predict_proba(test) - plain.predict_proba(test)).max() > 1e-3
-    for place, ensemble in enumerate((plain, made)):
-        ensemble.save(tmp_path / str(place))
-        loaded = load_classifier(tmp_path / str(place))
-        assert loaded.temperatures == temperatures
-        np.testing.assert_array_equal(loaded.predict_proba(test), ensemble.predict_proba(test))
-
-
-@pytest.mark.parametrize("temperatures", [(), (1.5, None)])
-def test_an_ensemble_in_which_one_has_no_temperature_cannot_be_calibrated(fitted, temperatures):
-    ensemble = Ensemble.of([fitted(FIRST), fitted(FIRST, 1)], {}, temperatures)
-    with pytest.raises(StoreError, match="of 2 classifiers have no temperature"):
-        ensemble.at_temperatures()
-
-
-def test_an_ensemble_refuses_what_any_member_has_seen(fitted, train, val, test):
-    other = FIRST.fit(test, val, seed=0)
-    ensemble = Ensemble.of([fitted(FIRST), other])
-    for part in (train, val, test):
-        with pytest.raises(LeakError):
-            evaluate(ensemble, part)
-
-
-def test_an_ensemble_without_members_or_without_a_member_s_files_is_a_store_error(fitted, tmp_path):
-    with pytest.raises(StoreError, match="no classifier has been fitted"):
-        Ensemble.of([])
-    Ensemble.of([fitted(FIRST), fitted(FIRST, 1)]).save(tmp_path)
-    (tmp_path / "member-1" / "classifier.json").unlink()
-    with pytest.raises(StoreError, match="member-1: no classifier here"):
-        load_classifier(tmp_path)
