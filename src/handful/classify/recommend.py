@@ -20,6 +20,7 @@ from handful.classify.views import FLIPS, STRAIGHT, flips_allowed
 from handful.data.augment import Augmentation
 from handful.data.images import View
 from handful.data.mirrored import MirrorPair
+from handful.data.mix import Mix
 from handful.data.symmetry import Operation
 from handful.nn.network import NetworkRecipe
 from handful.nn.networks import network_of
@@ -33,6 +34,7 @@ GIVEN = "as it was asked for"
 BATCH, FEW_PASSES = 32, 10  # pictures a step; passes at 224 px under which smaller pictures are seen more often
 LOOKS = 8  # at least, at validation: fewer do not tell whether a training has converged
 UNEVEN_WORDS = f"class-balanced batches: the largest class has {UNEVEN} times as many pictures as the smallest, or more"
+WIDE_ZOOM = (0.5, 2.0)  # of a network that starts from random weights
 SIZES = (8, 16, 28, 32, 48, 64)  # px of a network that starts from random weights
 
 
@@ -169,7 +171,8 @@ def _scratch(facts: Facts) -> Recommendation:
         network=network_of("residual"),
         view=View(size=size),
         training=Training(steps=steps, lr=2e-3, weight_decay=0.02, warmup_steps=steps // 20, eval_every=steps // LOOKS),
-        augment=_strong(size, facts),
+        augment=_strong(size, facts).changed(zoom=WIDE_ZOOM),
+        mix=Mix(cutmix=1.0),
         mirror_pairs=facts.pairs,
     )
     reasons = (
@@ -180,8 +183,10 @@ def _scratch(facts: Facts) -> Recommendation:
         f"{steps} steps of 32, {_passes(steps, facts.num)}: under strong augmentation a network from random weights "
         "needs many passes",
         *_why_strong(facts),
+        f"zoom from {WIDE_ZOOM[0]:g} to {WIDE_ZOOM[1]:g} times, and boxes of other pictures pasted in, labels mixed by "
+        "area (CutMix): a network that has seen nothing else learns the place and size of things, and one part of them",
     )
-    return Recommendation(recipe, recipe.changed(augment=None, mirror_pairs=()), reasons, facts)
+    return Recommendation(recipe, recipe.changed(augment=None, mix=None, mirror_pairs=()), reasons, facts)
 
 
 def _tiny(facts: Facts) -> Recommendation:
