@@ -204,7 +204,16 @@ def test_classes_that_mirror_each_other_lend_each_other_pictures_and_the_reasons
 def test_from_random_weights_the_plain_recipe_differs_in_augmentation_alone() -> None:
     made = recommend(Facts(counts=(9, 9), side=90, weights=False))
     assert made.plain.augment is None is made.plain.mix
-    assert made.plain.changed(augment=made.classifier.augment, mix=made.classifier.mix) == made.classifier
+    own = {name: getattr(made.classifier, name) for name in ("augment", "mix", "tta")}
+    assert made.plain.changed(**own) == made.classifier
+
+
+def test_from_random_weights_boxes_are_pasted_where_pictures_are_few_and_safe_flips_averaged() -> None:
+    few = recommend(Facts(counts=(100, 105), side=90, flips=("horizontal flip",))).classifier
+    many = recommend(Facts(counts=(2000, 2000), side=90)).classifier
+    assert few.mix is not None
+    assert many.mix is None
+    assert (few.tta, many.tta) == ("flips", 0)
 
 
 @pytest.mark.parametrize("num", [50, 1700, 40_000])

@@ -34,7 +34,11 @@ GIVEN = "as it was asked for"
 BATCH, FEW_PASSES = 32, 10  # pictures a step; passes at 224 px under which smaller pictures are seen more often
 LOOKS = 8  # at least, at validation: fewer do not tell whether a training has converged
 UNEVEN_WORDS = f"class-balanced batches: the largest class has {UNEVEN} times as many pictures as the smallest, or more"
-WIDE_ZOOM = (0.5, 2.0)  # of a network that starts from random weights
+CUTMIX_PASSES = 100  # from which a network that starts from random weights is trained on pasted boxes
+CUTMIX_WORDS = (
+    "boxes of other pictures pasted in, labels mixed by area (CutMix): with so many passes over the same pictures a "
+    "network that has seen nothing else learns them by heart, and one part of each"
+)
 SIZES = (8, 16, 28, 32, 48, 64)  # px of a network that starts from random weights
 
 
@@ -167,12 +171,14 @@ def _transfer(facts: Facts) -> Recommendation:
 def _scratch(facts: Facts) -> Recommendation:
     size = facts.size or fitting_size(facts.side)
     steps = _steps(facts.num, per_root=100, least=1000, most=6000)
+    augment, few = _strong(size, facts), steps * BATCH >= CUTMIX_PASSES * facts.num
     recipe = CNN(
         network=network_of("residual"),
         view=View(size=size),
         training=Training(steps=steps, lr=2e-3, weight_decay=0.02, warmup_steps=steps // 20, eval_every=steps // LOOKS),
-        augment=_strong(size, facts).changed(zoom=WIDE_ZOOM),
-        mix=Mix(cutmix=1.0),
+        augment=augment,
+        tta="flips" if flips_allowed(augment) else 0,
+        mix=Mix(cutmix=1.0) if few else None,
         mirror_pairs=facts.pairs,
     )
     reasons = (
@@ -183,10 +189,10 @@ def _scratch(facts: Facts) -> Recommendation:
         f"{steps} steps of 32, {_passes(steps, facts.num)}: under strong augmentation a network from random weights "
         "needs many passes",
         *_why_strong(facts),
-        f"zoom from {WIDE_ZOOM[0]:g} to {WIDE_ZOOM[1]:g} times, and boxes of other pictures pasted in, labels mixed by "
-        "area (CutMix): a network that has seen nothing else learns the place and size of things, and one part of them",
+        *((CUTMIX_WORDS,) if few else ()),
     )
-    return Recommendation(recipe, recipe.changed(augment=None, mix=None, mirror_pairs=()), reasons, facts)
+    plain = recipe.changed(augment=None, mix=None, mirror_pairs=(), tta=0)
+    return Recommendation(recipe, plain, reasons, facts)
 
 
 def _tiny(facts: Facts) -> Recommendation:
