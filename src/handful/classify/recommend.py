@@ -36,8 +36,8 @@ LOOKS = 8  # at least, at validation: fewer do not tell whether a training has c
 UNEVEN_WORDS = f"class-balanced batches: the largest class has {UNEVEN} times as many pictures as the smallest, or more"
 CUTMIX_PASSES = 100  # from which a network that starts from random weights is trained on pasted boxes
 CUTMIX_WORDS = (
-    "boxes of other pictures pasted in, labels mixed by area (CutMix): with so many passes over the same pictures a "
-    "network that has seen nothing else learns them by heart, and one part of each"
+    "boxes of other pictures pasted in, labels mixed by area (CutMix): in so many passes a network that has seen "
+    "nothing else would learn the pictures by heart, each by one part of it"
 )
 SIZES = (8, 16, 28, 32, 48, 64)  # px of a network that starts from random weights
 
@@ -171,14 +171,14 @@ def _transfer(facts: Facts) -> Recommendation:
 def _scratch(facts: Facts) -> Recommendation:
     size = facts.size or fitting_size(facts.side)
     steps = _steps(facts.num, per_root=100, least=1000, most=6000)
-    augment, few = _strong(size, facts), steps * BATCH >= CUTMIX_PASSES * facts.num
+    augment, pasted = _strong(size, facts), steps * BATCH >= CUTMIX_PASSES * facts.num
     recipe = CNN(
         network=network_of("residual"),
         view=View(size=size),
         training=Training(steps=steps, lr=2e-3, weight_decay=0.02, warmup_steps=steps // 20, eval_every=steps // LOOKS),
         augment=augment,
         tta="flips" if flips_allowed(augment) else 0,
-        mix=Mix(cutmix=1.0) if few else None,
+        mix=Mix(cutmix=1.0) if pasted else None,
         mirror_pairs=facts.pairs,
     )
     reasons = (
@@ -189,7 +189,7 @@ def _scratch(facts: Facts) -> Recommendation:
         f"{steps} steps of 32, {_passes(steps, facts.num)}: under strong augmentation a network from random weights "
         "needs many passes",
         *_why_strong(facts),
-        *((CUTMIX_WORDS,) if few else ()),
+        *((CUTMIX_WORDS,) if pasted else ()),
     )
     plain = recipe.changed(augment=None, mix=None, mirror_pairs=(), tta=0)
     return Recommendation(recipe, plain, reasons, facts)
