@@ -96,7 +96,7 @@ def recommend(facts: Facts) -> Recommendation:
     residual network from random weights, both with strong augmentation; smaller ones get V3 with mild augmentation, in
     class-balanced batches where classes are uneven. Flips are used where none of the classes changes by them. The steps
     grow with the root of the number of pictures. From weights, small pictures that would get few passes at 224 px get
-    more at their own size.
+    more at their own size; from random weights, few pictures are mixed (CutMix).
     """
     if facts.side < SMALL_SIDE:
         return _tiny(facts)
