@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,8 @@ import pytest
 from PIL import Image
 
 import handful
+from command_line import Handful
 from handful import synthesize
-from handful.cli import main
 from handful.data.images import content_of
 from handful.errors import ConfigError, HandfulError
 from handful.study.plan import draw_splits
@@ -23,18 +22,12 @@ from tiny_study import NAMES, write_pictures
 
 
 @pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+def command(handful_: Handful) -> Any:
     """Run `handful generate` and return (code, stdout, stderr)."""
 
     def run(*given: Any) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["handful", "generate", *map(str, given)])
-        code: Any = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code or 0
-        made = capsys.readouterr()
-        return int(code), made.out, made.err
+        made = handful_("generate", *given)
+        return made.code, made.out, made.err
 
     return run
 

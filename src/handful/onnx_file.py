@@ -15,7 +15,7 @@ from torch import nn
 
 from handful import __version__
 from handful.calibration import SMALLEST
-from handful.classify.cnn import CNN, CNNClassifier
+from handful.classify.cnn import CNNClassifier
 from handful.classify.contract import Classifier
 from handful.classify.ensemble import Ensemble
 from handful.errors import ConfigError, StoreError
@@ -58,7 +58,7 @@ def write_onnx(classifier: Classifier, path: Path) -> float:
     if len(networks) < len(members):
         kinds = sorted({type(member).__name__ for member in members})
         raise StoreError(f"only networks can be written as ONNX, got {', '.join(kinds)}")
-    if any(isinstance(member.recipe, CNN) and member.recipe.tta not in (0, "flips") for member in networks):
+    if any(member.recipe.tta not in (0, "flips") for member in networks):
         raise StoreError("test-time views (tta) are drawn by a picture's content, which no ONNX operator can")
     held = sum(one.nbytes for member in networks for one in member.module.state_dict().values())
     if held > MOST_BYTES:

@@ -17,7 +17,7 @@ from handful.errors import ConfigError, DataError, HandfulError, LeakError, Stor
 from handful.generate.contract import CHUNK, GeneratorRecipe
 from handful.generate.table import GENERATORS, load_generator
 from handful.nn.train import How
-from small_generators import STEPS, small
+from small_generators import STEPS, TRAIN, VAL, small
 
 pytestmark = pytest.mark.usefixtures("alone")
 
@@ -45,13 +45,12 @@ every_rebuilding = pytest.mark.parametrize("recipe", REBUILDING)
 
 @pytest.fixture(scope="module")
 def train(digits):
-    """Three classes; the fourth, 'seven', is absent."""
-    return digits(0, (20, 9, 14, 0))
+    return digits(*TRAIN)
 
 
 @pytest.fixture(scope="module")
 def val(digits):
-    return digits(40, (5, 5, 5, 0))
+    return digits(*VAL)
 
 
 @pytest.fixture(scope="module")

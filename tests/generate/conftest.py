@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from small_generators import TRAIN, VAL
+
 
 @pytest.fixture(scope="module")
 def train(digits):
-    """Three classes; the fourth, 'seven', is absent."""
-    return digits(0, (20, 9, 14, 0))
+    return digits(*TRAIN)
 
 
 @pytest.fixture(scope="module")
 def val(digits):
-    return digits(40, (5, 5, 5, 0))
+    return digits(*VAL)

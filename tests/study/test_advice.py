@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from plan_and_run import plan_of
 
 from handful import CNN, Arm, Protocol, Study, View
 from handful.classify.recommend import Facts, recommend
@@ -16,14 +17,9 @@ from handful.nn.weight_files import locate_weights
 from handful.nn.weights import BACKBONES, at_hand
 from handful.study import advice
 from handful.study.arms import DEFAULT_ARMS, read_arm
-from handful.study.plan import Plan, keep_choices, make_plan
+from handful.study.plan import Plan, keep_choices
 from handful.study.store import Store
 from tiny_study import CLASSIFIER, digits
-
-
-def plan_of(study: Study, *, store: Store | None = None, **given: Any) -> Plan:
-    options = {"budget": None, "workers": 1, "device": "cpu", "timed": False, "say": lambda line: None, **given}
-    return make_plan(study, store or Store(Path("/nonexistent/store")), **options)
 
 
 def noise(side: int, num: int = 20, channels: int = 3) -> tuple[Any, Any]:
@@ -304,22 +300,22 @@ def test_the_same_bare_command_later_means_the_same_study(tmp_path: Path, monkey
     monkeypatch.setattr(advice, "weights_at_hand", lambda: True)
     monkeypatch.setattr("handful.study.plan.expected", lambda plan, *given: {})
     study, store = Study(noise(40)), Store(tmp_path / "store")
-    first = plan_of(study, store=store, budget=1.0)
+    first = plan_of(study, store.root, budget=1.0)
     assert steps_of(first, "default") != steps_of(first, "baseline")
     keep_choices(study, first, store, 1.0)
-    assert plan_of(study, store=store, budget=1.0).study == first.study
+    assert plan_of(study, store.root, budget=1.0).study == first.study
 
 
 def test_a_budget_takes_no_steps_from_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(advice, "weights_at_hand", lambda: False)
     monkeypatch.setattr("handful.study.plan.expected", lambda plan, *given: {job.key: 1e6 for job in plan.jobs})
     study, store = Study(noise(40)), Store(tmp_path / "store")
-    whole, cut = plan_of(study), plan_of(study, store=store, budget=1.0)
+    whole, cut = plan_of(study), plan_of(study, store.root, budget=1.0)
     assert steps_of(cut, "baseline") < steps_of(whole, "baseline")
     assert steps_of(cut, "default") == steps_of(whole, "default")
     assert cut.study.arm("default") == whole.study.arm("default")
     keep_choices(study, cut, store, 1.0)
-    assert plan_of(study, store=store, budget=1.0).study == cut.study
+    assert plan_of(study, store.root, budget=1.0).study == cut.study
 
 
 def test_default_composes_and_takes_no_second_classifier() -> None:

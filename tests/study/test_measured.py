@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from plan_and_run import plan_of
 
 from handful import Arm, Interpolation, Result
 from handful.errors import ConfigError
@@ -16,9 +17,7 @@ from handful.study import stages
 from handful.study.arms import arm_named
 from handful.study.estimate import MEASURED, SMALL_JOB, measure_seconds
 from handful.study.measured import MEASURES, MOST, Sets, get_measures, numbers
-from handful.study.plan import make_plan
 from handful.study.run import run
-from handful.study.store import Store
 from handful.study.stored import get_candidates, get_images, get_ledger
 from tiny_study import stages as stages_of
 from tiny_study import tiny
@@ -26,10 +25,6 @@ from tiny_study import tiny
 MIX = Arm("mix", generator=Interpolation(alpha=0.2), add=8, selection="ssim")
 COPIES = Arm("copies", generator=Interpolation(alpha=0.001), add=8, gate="none")
 ALONE = MIX.changed(name="mix+synthetic-only", real=False)
-
-
-def plan_of(study):
-    return make_plan(study, Store("nowhere"), budget=None, workers=1, device="cpu", timed=False, say=lambda line: None)
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import timm
+from plan_and_run import plan_of
 from safetensors.torch import save_file
 from torch import nn
 
 import handful
-from handful import CNN, Arm, Result, Study, View, rng
+from handful import CNN, Arm, Result, View, rng
 from handful.classify.cnn import CNNClassifier
 from handful.classify.pretrain import SimCLR, load_pretrained
 from handful.config import recipe_from
@@ -24,7 +25,6 @@ from handful.nn.encoders import Encoder
 from handful.nn.networks import network_of
 from handful.nn.train import Training
 from handful.study import stages as study_stages
-from handful.study.plan import Plan, make_plan
 from handful.study.run import put_inputs
 from handful.study.stages import inherited, run_job
 from handful.study.store import Store
@@ -36,10 +36,6 @@ VAE = VAE_ARM.generator
 HEIR = Arm("heir", pretrain=VAE)
 CONTRAST = Arm("clr", pretrain=SimCLR(training=TRAINING))
 ENCODER = Encoder(width=4, depth=2)
-
-
-def plan_of(study: Study, store: Path = Path("/nonexistent/store")) -> Plan:
-    return make_plan(study, Store(store), budget=None, workers=1, device="cpu", timed=False, say=lambda line: None)
 
 
 def refused(*arms: Any, **fields: Any) -> str:

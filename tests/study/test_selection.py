@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from plan_and_run import plan_of
 
 from handful import Arm, Interpolation, Result
 from handful.errors import ConfigError
@@ -22,9 +23,7 @@ from handful.report.collect import page_of
 from handful.report.facts import drawing_words
 from handful.show import print_result
 from handful.study.arms import SELECTIONS, arm_named
-from handful.study.plan import make_plan
 from handful.study.run import run
-from handful.study.store import Store
 from handful.study.stored import get_candidates, get_ledger
 from tiny_study import CLASSIFIER, VAE_ARM, digits, stages, tiny
 
@@ -35,10 +34,6 @@ def ran(study, store) -> Result:
     result = run(study, store, engine="serial", budget=None)
     assert result.failed == []
     return result
-
-
-def plan_of(study):
-    return make_plan(study, Store("nowhere"), budget=None, workers=1, device="cpu", timed=False, say=lambda line: None)
 
 
 def jobs(study, arm, stage):

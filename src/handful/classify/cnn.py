@@ -77,6 +77,12 @@ class CNN(ClassifierRecipe):
             return 1
         return num_flips(self.augment) if self.tta == "flips" else 1 + self.tta
 
+    def views(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """Return the `num_views` views of each picture, float [B, C, H, W] in [0, 1] each."""
+        if not self.tta or self.augment is None:
+            return [images]
+        return list(flips_of(images, self.augment) if self.tta == "flips" else views_of(images, self.augment, self.tta))
+
     def resolved(self) -> Self:
         return self.changed(network=self.network.resolved(self.view.size))
 
@@ -225,28 +231,21 @@ class CNNClassifier(Classifier):
         start: `source` and `digest` of the weights it started from.
     """
 
+    recipe: CNN
     module: Normalised
     start: dict[str, str]
 
     def predict_proba(self, images: LabeledImages | NDArray[np.uint8], *, device: str = "cpu") -> NDArray[np.float32]:
-        views = self.recipe.num_views if isinstance(self.recipe, CNN) else 1
-        probs = [chunk.cpu().numpy() for chunk in self._each(images, device, self.probabilities, CHUNK // views)]
+        at_once = max(1, CHUNK // self.recipe.num_views)
+        probs = [chunk.cpu().numpy() for chunk in self._each(images, device, self.probabilities, at_once)]
         return np.concatenate([np.empty((0, len(self.class_names)), dtype=np.float32), *probs])
 
     def probabilities(self, images: torch.Tensor) -> torch.Tensor:
         """Return [N, K], what `predict_proba` does, for float pictures in [0, 1] on the network's device."""
-        views = self._views(images)
+        views = self.recipe.views(images)
         # one pass: an ONNX file holds the network once
         together: torch.Tensor = self.module(torch.cat(views)).softmax(dim=1)
         return together.reshape(len(views), -1, together.shape[1]).mean(0)
-
-    def _views(self, images: torch.Tensor) -> list[torch.Tensor]:
-        recipe = self.recipe
-        if not isinstance(recipe, CNN) or not recipe.tta or recipe.augment is None:
-            return [images]
-        if recipe.tta == "flips":
-            return list(flips_of(images, recipe.augment))
-        return list(views_of(images, recipe.augment, recipe.tta))
 
     def described(self) -> dict[str, Any]:
         mean, std = (value.flatten().tolist() for value in (self.module.mean, self.module.std))
@@ -267,7 +266,6 @@ class CNNClassifier(Classifier):
         at_once: int = CHUNK,
     ) -> Iterator[torch.Tensor]:
         """What a function gives for the pictures, float in [0, 1], chunk by chunk, in evaluation mode."""
-        at_once = max(1, at_once)
         pixels = images.pixels if isinstance(images, LabeledImages) else images
         want = (self.channels, self.recipe.view.size, self.recipe.view.size)
         if pixels.ndim != 4 or pixels.shape[1:] != want or pixels.dtype != np.uint8:

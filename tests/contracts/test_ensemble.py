@@ -2,41 +2,16 @@
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 import pytest
+from small_classifiers import FIRST
 
-from handful.classify.cnn import CNN
 from handful.classify.contract import evaluate
 from handful.classify.ensemble import Ensemble
 from handful.classify.table import load_classifier
-from handful.data.images import View
 from handful.errors import LeakError, StoreError
 
 pytestmark = pytest.mark.usefixtures("alone")
-TRAINING = CNN().training.changed(steps=12, batch_size=16, eval_every=5, patience=None)
-FIRST = CNN(network="base", view=View(size=8), training=TRAINING)
-
-
-@pytest.fixture(scope="module")
-def train(digits):
-    return digits(0, (24, 12, 8, 4))
-
-
-@pytest.fixture(scope="module")
-def val(digits):
-    return digits(30, (5, 5, 5, 5))
-
-
-@pytest.fixture(scope="module")
-def test(digits):
-    return digits(60, (10, 10, 10, 10))
-
-
-@pytest.fixture(scope="module")
-def fitted(train, val):
-    return functools.cache(lambda recipe, seed=0: recipe.fit(train, val, seed=seed))
 
 
 def test_an_ensemble_is_the_mean_of_its_members_and_survives_saving(fitted, test, tmp_path, saved):
