@@ -19,7 +19,9 @@ StorePath = Annotated[Path, typer.Argument(help="Folder that `handful run -o` wr
 AsJson = Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")]
 SkipUnreadable = Annotated[bool, typer.Option(help="Leave out files that cannot be read, and list them.")]
 Engine = Annotated[str, typer.Option(help="local (processes) or serial; the results are the same.")]
-Workers = Annotated[int | None, typer.Option(min=1, help="Processes [one per core].")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Processes [one per core, at most 8; on a GPU, which several can share, one].")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 TrustCode = Annotated[bool, typer.Option("--trust-code", help="Run a network's own code that the model names.")]
 
