@@ -56,3 +56,14 @@ def inside():
         return plain(channels, size, num_classes)
 
     return function
+
+
+def short(num_classes):
+    return plain(1, 8, num_classes)
+
+
+def failing(channels, size, num_classes):
+    raise RuntimeError("no such layer")
+
+
+MADE = plain(1, 8, 3)

@@ -175,6 +175,11 @@ def test_the_tables_of_a_report_are_written_as_csv(handful_: Handful, folder: Pa
     assert made.out.split() == [str(tmp_path / "csv" / Path(line).name) for line in made.out.split()]
     assert {row["arm"] for row in table(tmp_path / "csv" / "scores.csv")} == {"baseline", "vae"}
     refused(handful_("report", folder / "store", "--csv", tmp_path / "csv", "--json"), "--csv and --json")
+    page = tmp_path / "page.html"
+    refused(handful_("report", folder / "store", "--json", "-o", page), "--json prints the numbers and writes no page")
+    both = handful_("report", folder / "store", "--csv", tmp_path / "csv", "-o", page)
+    assert both.out.split()[-1] == str(page)
+    assert page.exists()
 
 
 def test_a_goal_of_a_finished_study_is_judged_without_running_it_again(handful_: Handful, folder: Path) -> None:

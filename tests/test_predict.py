@@ -324,6 +324,21 @@ def test_the_expected_score_is_that_of_the_study_with_its_interval(predict: Pred
     assert line.startswith("expected accuracy on pictures like the test part: 0.812, 0.750 to 0.875 (95 %); from 2")
 
 
+def test_a_sample_without_a_header_is_refused(predict: Predict, tmp_path: Path) -> None:
+    new = write(tmp_path / "new", "a.png", "b.png")
+    with pytest.raises(DataError, match="first row of the sample names the picture 'a', so it has no header"):
+        predict(new, sample=sample(tmp_path / "sample.csv", "b", header="a,zero"))
+
+
+def test_repeats_that_share_a_test_part_are_told_together() -> None:
+    scores = {"accuracy": {"mean": 0.9, "interval": None, "values": [0.9, 0.9]}}
+    whole = {"num": 40, "values": {"accuracy": 0.95}, "accuracy_interval": [0.835, 0.986]}
+    about = {"score": "accuracy", "scores": scores, "ensemble": whole}
+    _, line = expected_scores(about)
+    assert line.endswith("has accuracy 0.950 on the test part's 40 pictures, 0.835 to 0.986 (95 %) for new pictures")
+    assert len(expected_scores(about, calibrated=True)) == 1
+
+
 def test_a_score_under_a_flaw_says_so() -> None:
     scores = {"accuracy": {"mean": 0.9, "interval": None, "values": [0.9]}}
     lines = expected_scores({"score": "accuracy", "scores": scores, "inflated": "inflated because copies"})

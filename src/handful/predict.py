@@ -113,7 +113,8 @@ def expected_scores(about: dict[str, Any], *, calibrated: bool = False) -> list[
         calibrated: its probabilities are others than those that were scored: scores that look at them are left out.
 
     The interval is the study's: for new pictures like those of the test part and one new training run. The mean of all
-    repeats, which predicts, has not been scored itself: no real picture is new to all of its members.
+    repeats, which predicts, has a score of its own only where the repeats share one test part, see `Result.ensemble`:
+    else no real picture is new to all of its members.
     """
     scores, said = about.get("scores") or {}, []
     for name in dict.fromkeys([about.get("score", "balanced_accuracy"), "accuracy"]):
@@ -124,6 +125,12 @@ def expected_scores(about: dict[str, Any], *, calibrated: bool = False) -> list[
         said.append(
             f"expected {name.replace('_', ' ')} on pictures like the test part: {score['mean']:.3f}, {by}; from "
             f"{num} repeat{'s' if num > 1 else ''}, each scored alone on pictures new to it"
+        )
+    if (whole := about.get("ensemble")) is not None and not calibrated:
+        low, high = whole["accuracy_interval"]
+        said.append(
+            f"the mean of the repeats, which predicts, has accuracy {whole['values']['accuracy']:.3f} on the test "
+            f"part's {whole['num']} pictures, {low:.3f} to {high:.3f} (95 %) for new pictures"
         )
     if said and about.get("inflated"):
         said.append(f"these scores are {about['inflated']}")

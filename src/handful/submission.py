@@ -38,8 +38,14 @@ class Submission:
         wins.
 
         Raises:
-            DataError: every id without a picture, with several, or with one that was left out, and why it was.
+            DataError: every id without a picture, with several, or with one that was left out, and why it was; a sample
+                without a header.
         """
+        if self.ids is not None and self.columns[0] in _names_of(made.ids):
+            raise DataError(
+                f"the first row of the sample names the picture {self.columns[0]!r}, so it has no header; put one "
+                "above it, such as id,label"
+            )
         places = list(range(len(made))) if self.ids is None else _matched(self.ids, made)
         ids = made.ids if self.ids is None else self.ids
         rows = [[name, *self._answer(made, place)] for name, place in zip(ids, places, strict=True)]

@@ -108,3 +108,15 @@ def test_a_fitted_classifier_s_history_is_evidence():
     assert (diagnosis.word, diagnosis.grade) == ("overfits", "severe")
     assert evidence_of({}) == Evidence()
     assert diagnose(Evidence()).word == "cannot tell"
+
+
+def test_too_few_looks_leave_open_whether_it_had_converged():
+    few = diagnose(Evidence(0.4, 0.39, 500, 60, 1.4, 1.4, 1.4, fall=None))
+    assert few.said.endswith(
+        "it was looked at too seldom to tell whether it had converged: train longer, or else raise the learning rate, "
+        "regularise less, or take a larger network"
+    )
+    enough = diagnose(Evidence(0.4, 0.39, 500, 60, 1.4, 1.4, 1.4, fall=0.01))
+    assert enough.said.endswith("; raise the learning rate, regularise less, or take a larger network")
+    stopped = diagnose(Evidence(0.4, 0.39, 500, 60, 1.4, 1.4, 1.4, fall=None, stopped_early=True))
+    assert "train longer" not in stopped.said

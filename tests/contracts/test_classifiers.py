@@ -104,9 +104,12 @@ def test_a_wrong_view_or_type_is_refused(classifier):
 
 @every_recipe
 def test_a_loaded_classifier_is_the_saved_one(recipe, fitted, test, tmp_path, untouched, saved):
-    fitted(recipe).save(tmp_path / "one")
+    fitted(recipe).save(str(tmp_path / "one"))
     with untouched():
         loaded = load_classifier(str(tmp_path / "one"))
+    assert (
+        len({path.stat().st_mode for path in (tmp_path / "one").iterdir()}) == 1
+    )  # who may read the card may read all
     assert loaded.recipe == recipe
     assert (loaded.class_names, loaded.channels) == (test.class_names, 1)
     assert loaded.seen == fitted(recipe).seen

@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
+from handful import CNN, Arm
 from handful.data.draws import Draws
 from handful.data.mix import Mix
 from handful.errors import ConfigError
@@ -54,3 +55,10 @@ def test_a_mixed_picture_does_not_depend_on_its_batch():
 def test_a_mix_of_nothing_is_refused():
     with pytest.raises(ConfigError, match="neither mixup nor cutmix is above 0"):
         Mix()
+
+
+def test_a_mix_may_be_named():
+    assert CNN(mix="cutmix").mix == Mix(cutmix=1.0)
+    assert Arm("mixed", mix="mixup").mix == Mix(mixup=0.2)
+    with pytest.raises(ConfigError, match=r"unknown mix 'cutmx'; did you mean 'cutmix'\?"):
+        CNN(mix="cutmx")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
@@ -67,6 +68,10 @@ def test_a_name_with_a_colon_is_a_function_of_ones_own():
         (lambda channels, size, num_classes: None, "<lambda> cannot be found again by name"),
         (my_networks.inside(), r"my_networks:inside.<locals>.function cannot be found again"),
         (nn.Linear(2, 2), "Linear is a module; give the function that makes it"),
+        (
+            functools.partial(my_networks.plain, width=6),
+            "functools.partial has no name .*; name its function, and give",
+        ),
         (type(network_of("wide")), r"Wide is a class of recipes; give one of them, Wide\(\)"),
     ],
 )
@@ -114,6 +119,10 @@ def test_dropout_is_set_or_refused():
         (named("wrong_shape"), r"gives \[2, 4\] for \[2, 1, 8, 8\], not logits \[2, 3\]"),
         (named("not_a_module"), "returned int, not a torch.nn.Module"),
         (named("Other"), r"is not head\(body\(x\)\)"),
+        (named("short"), "unexpected keyword argument 'channels'; it is called with channels=, size=, num_classes= by"),
+        (named("plain", wide=3), "unexpected keyword argument 'wide'"),
+        (named("failing"), "my_networks:failing: raised RuntimeError: no such layer"),
+        (named("MADE"), "my_networks:MADE: is a module; name the function that makes it"),
     ],
 )
 def test_what_is_no_network_is_an_error(given, says):

@@ -58,6 +58,15 @@ def test_what_an_arm_changes(arm: Arm, words: str) -> None:
             "lite0 from random weights, focal loss ",
         ),
         (CNN(network="lite0", tuning={"freeze_steps": 9, "decay": 0.5}), "lite0, frozen for 9 steps, learning rate t"),
+        (
+            CNN(network="base", training={"lr": 5e-4, "weight_decay": 5e-4, "l1": 1e-5, "patience": 3}),
+            "base, learning rate 0.0005, weight decay 0.0005, L1 1e-05, patience 3",
+        ),
+        (
+            CNN(network="base", label_smoothing=0.1, training={"schedule": "one-cycle", "ema": 0.99}),
+            "base, label smoothing 0.1, schedule one-cycle, averaged weights 0.99",
+        ),
+        (CNN(network="base", augment=Augmentation(), tta=4), "base, augmented, the mean over 4 augmented views"),
     ],
 )
 def test_what_a_classifier_is(recipe: ClassifierRecipe, words: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from sklearn.metrics import (
     accuracy_score,
     balanced_accuracy_score,
@@ -24,7 +25,7 @@ from handful.errors import ConfigError, StoreError
 from handful.influence import PER_CLASS
 from handful.scores import scores_for
 from handful.study.store import Store
-from tiny_study import NAMES, VAE_ARM, digits, tiny
+from tiny_study import NAMES, VAE_ARM, digits, tiny, write_pictures
 
 SCORES = {
     "balanced_accuracy": balanced_accuracy_score,
@@ -301,3 +302,29 @@ def test_fewer_than_five_repeats_give_no_verdict(tmp_path: Path) -> None:
     assert versus.verdict is None
     assert versus.reason == "4 repeats; a verdict needs 5"
     assert made.to_json()["arms"][1]["versus_reference"]["verdict"] is None
+
+
+def test_the_mean_of_repeats_is_scored_where_they_share_a_test_part(result: Result, tmp_path: Path) -> None:
+    assert result.ensemble("baseline") is None  # each repeat draws a test part of its own
+    every = write_pictures(tmp_path / "every", 30, 30, 30)
+    for folder in sorted(every.iterdir()):
+        for place, file in enumerate(sorted(folder.iterdir())):
+            target = tmp_path / "given" / ("test" if place >= 20 else "train") / folder.name / file.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            file.rename(target)
+    study = tiny("baseline", source=tmp_path / "given", classifier=result.study.classifier, repeats=3)
+    made = handful.run(study, tmp_path / "store", engine="serial", device="cpu")
+    found = stored(made, "baseline")
+    labels, mean = found[0]["labels"], np.mean([one["probs"] for one in found], axis=0)
+    whole = made.ensemble("baseline")
+    assert whole is not None
+    assert whole["num"] == len(labels) == 30
+    right = int((mean.argmax(1) == labels).sum())
+    assert whole["values"]["accuracy"] == pytest.approx(right / 30)
+    assert whole["values"]["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(labels, mean.argmax(1)))
+    assert whole["values"]["log_loss"] == pytest.approx(log_loss(labels, mean), rel=1e-5)
+    wilson = binomtest(right, 30).proportion_ci(method="wilson")
+    np.testing.assert_allclose(whole["accuracy_interval"], [wilson.low, wilson.high], atol=1e-9)
+    assert made.to_json()["arms"][0]["ensemble"] == made.classifier("baseline").about["ensemble"] == whole
+    page = handful.report.html.write_report(made, tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "what predicts, the mean of their probabilities, has an accuracy of its own there" in page

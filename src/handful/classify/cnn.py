@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 from torch.nn import functional as F
 
@@ -47,8 +47,8 @@ class CNN(ClassifierRecipe):
 
     Args:
         network: a name of `handful.nn.networks.NETWORKS` (`base`, `v2`, `v3`, ...), or a recipe of one with fields.
-        dropout: one rate for all its dropout layers, or (first, last), a linear ramp over them from the pictures on;
-            None: the network's own.
+        dropout: one rate for all its dropout layers (in a model of timm, for its head), or (first, last), a linear ramp
+            over them from the pictures on; None: the network's own.
         tuning: what of it is trained when: frozen, thawed in turn, learning rates by depth.
         tta: views drawn from `augment` whose probabilities are averaged with those of the picture itself (test-time
             augmentation); they depend on the picture's content alone. `flips`: the mirror images that `augment`
@@ -279,11 +279,13 @@ class CNNClassifier(Classifier):
                 made = function(chunk.float() / 255)
             yield made
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | Path) -> None:
+        folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         seen = np.frombuffer(b"".join(sorted(self.seen)), dtype=np.uint8).reshape(-1, 32)
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.module.state_dict().items()}
-        save_file({**tensors, "seen": torch.from_numpy(seen.copy())}, folder / "classifier.safetensors")
+        whole = {**tensors, "seen": torch.from_numpy(seen.copy())}
+        (folder / "classifier.safetensors").write_bytes(save(whole))  # `save_file` lets its owner alone read it
         card = {
             "handful": "classifier",
             "recipe": self.recipe.to_json(),

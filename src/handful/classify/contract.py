@@ -155,7 +155,7 @@ class Classifier(ABC):
         return {}
 
     @abstractmethod
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | Path) -> None:
         """Write the classifier into a folder: safetensors and a JSON card, no pickle."""
 
 

@@ -15,10 +15,11 @@ SHORTFALLS = (0.005, 0.03, 0.10)  # below the best validation accuracy that was 
 LEARNED = (0.85, 0.75, 0.60)  # training accuracy under which a network has not even learned its own pictures
 FALL, KNOWN = 0.10, 0.95  # loss that falls by this share in the last quarter, unless so many pictures are known
 RISE = 1.1  # last over lowest validation loss that is worth telling
+LONGER = "train longer"
 ADVICE = {
     "overfits": "regularise, augment, or add pictures",
     "underfits": "raise the learning rate, regularise less, or take a larger network",
-    "not converged": "train longer",
+    "not converged": LONGER,
 }
 
 Word = Literal["fits", "overfits", "underfits", "not converged", "cannot tell"]
@@ -207,4 +208,6 @@ def _said(
     if least is not None and last is not None and last > RISE * least:
         parts.append(f"validation loss rose from {least:.3g} to {last:.3g}")
     advice = f"; {ADVICE[word]}" if word in ADVICE else ""
+    if word == "underfits" and evidence.fall is None and not evidence.stopped_early:
+        advice = f"; it was looked at too seldom to tell whether it had converged: {LONGER}, or else{advice[1:]}"
     return f"{word}{f' ({grade})' if grade else ''}: {', '.join(parts)}{advice}"

@@ -85,7 +85,8 @@ class Ensemble(Classifier):
         """Return those of the first member: features of different members are not comparable."""
         return self.members[0].features(images, device=device)
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | Path) -> None:
+        folder = Path(folder)
         for place, member in enumerate(self.members):
             member.save(folder / f"member-{place}")
         card = {

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 import torch
 from pydantic import Field, model_validator
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 from torch.nn import functional as F
 
@@ -204,10 +204,11 @@ class Pretrained:
     history: dict[str, Any]
     source: str = ""
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | Path) -> None:
         """Write it into a folder: safetensors and a JSON card."""
+        folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        save_file({name: tensor.contiguous() for name, tensor in self.weights.items()}, folder / FILE)
+        (folder / FILE).write_bytes(save({name: tensor.contiguous() for name, tensor in self.weights.items()}))
         card = {
             "handful": "pretrained",
             "recipe": self.recipe.to_json(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,15 +11,17 @@ from pydantic import Field, model_validator
 from handful.config import Recipe
 from handful.data.degrade import inside
 from handful.data.draws import drawn
+from handful.errors import ConfigError, unknown
 
 if TYPE_CHECKING:
     import torch
 
 Alpha = Annotated[float, Field(ge=0, le=100)]
+NAMED = {"mixup": 0.2, "cutmix": 1.0}  # what a name stands for
 
 
 class Mix(Recipe):
-    """How the pictures of a batch are mixed with partners from the whole training part.
+    """How the pictures of a batch are mixed with partners from the whole training part; a name of NAMED, or fields.
 
     The partner of a draw comes from a second stream of batches with the same sampling, so a mixed picture does not
     depend on the batch size either.
@@ -32,6 +34,15 @@ class Mix(Recipe):
 
     mixup: Alpha = 0.0
     cutmix: Alpha = 0.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, given: Any) -> Any:
+        if isinstance(given, str):
+            if given not in NAMED:
+                raise ConfigError(unknown("mix", given, NAMED))
+            return {given: NAMED[given]}
+        return given
 
     @model_validator(mode="after")
     def _mixes(self) -> Mix:

@@ -167,7 +167,7 @@ class Generator(ABC):
         raise ConfigError(f"{self.recipe.kind!r} has no encoder that a classifier could inherit")
 
     @abstractmethod
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | Path) -> None:
         """Write the generator into a folder: safetensors and a JSON card, no pickle."""
 
     def card(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from handful import rng
 from handful.data.images import LabeledImages
@@ -75,11 +75,12 @@ class InterpolationGenerator(Generator):
             parents[place] = self.rows[one if weight >= 0.5 else other]
         return made, parents
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | Path) -> None:
+        folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         arrays = {"pixels": self.pixels, "labels": self.labels, "rows": self.rows}
         tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
-        save_file(tensors, folder / "generator.safetensors")
+        (folder / "generator.safetensors").write_bytes(save(tensors))
         (folder / "generator.json").write_text(json.dumps(self.card(), indent=1), encoding="utf-8")
 
     @classmethod

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from handful import rng
@@ -283,7 +283,8 @@ class NeuralGenerator(Generator):
         module = self.networks[0][self.recipe.sampled[0]]
         return {name: tensor.detach().cpu().clone() for name, tensor in module.down.state_dict().items()}  # type: ignore[union-attr]
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | Path) -> None:
+        folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {}
         for place, (nets, memory) in enumerate(zip(self.networks, self.memories, strict=True)):
@@ -292,7 +293,7 @@ class NeuralGenerator(Generator):
                     tensors[f"{place}.{name}.{key}"] = tensor.detach().cpu().contiguous().clone()
             for name, tensor in memory.items():
                 tensors[f"{place}.memory.{name}"] = tensor.detach().cpu().contiguous().clone()
-        save_file(tensors, folder / "generator.safetensors")
+        (folder / "generator.safetensors").write_bytes(save(tensors))
         (folder / "generator.json").write_text(json.dumps(self.card(), indent=1), encoding="utf-8")
 
     @classmethod

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
+import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -53,10 +55,11 @@ class Custom(NetworkRecipe):
         """Return the network; its weights are those the function gave it.
 
         Raises:
-            ConfigError: the function is not found or returns something else than a module with these logits.
+            ConfigError: the function is not found, does not take what it is given, raises an error, or returns
+                something else than a module with these logits.
         """
         _ASKED.add(self.factory)
-        made = _found(self.factory)(channels=channels, size=size, num_classes=num_classes, **self.options)
+        made = _called(self.factory, {"channels": channels, "size": size, "num_classes": num_classes, **self.options})
         if not isinstance(made, nn.Module):
             raise ConfigError(f"network {self.factory}: returned {type(made).__name__}, not a torch.nn.Module")
         if dropout is not None and not any(isinstance(one, nn.Dropout | nn.Dropout2d) for one in made.modules()):
@@ -86,6 +89,11 @@ def named_factory(function: Callable[..., Any]) -> str:
     if isinstance(function, type) and issubclass(function, NetworkRecipe):
         raise ConfigError(
             f"network: {function.__name__} is a class of recipes; give one of them, {function.__name__}()"
+        )
+    if isinstance(function, functools.partial):
+        raise ConfigError(
+            "network: a functools.partial has no name by which another process finds it; name its function, and give "
+            "its arguments as options: {kind = 'custom', factory = 'package.module:function', options = {...}}"
         )
     module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
     found: Any = sys.modules.get(module or "")
@@ -126,10 +134,29 @@ def _found(factory: str) -> Callable[..., Any]:
         ) from None
     for part in name.split("."):
         found = getattr(found, part, None)
+    if isinstance(found, nn.Module):
+        raise ConfigError(f"network {factory}: is a module; name the function that makes it")
     if not callable(found):
         raise ConfigError(f"network {factory}: {module} has no function {name!r}")
     function: Callable[..., Any] = found
     return function
+
+
+def _called(factory: str, given: dict[str, Any]) -> Any:
+    """What a function of one's own returns; what it raises is told with its name."""
+    function = _found(factory)
+    try:
+        inspect.signature(function).bind(**given)
+    except TypeError as error:
+        raise ConfigError(
+            f"network {factory}: {error}; it is called with {', '.join(f'{name}=' for name in given)} by name"
+        ) from None
+    except ValueError:  # a callable without a signature
+        pass
+    try:
+        return function(**given)
+    except Exception as error:
+        raise ConfigError(f"network {factory}: raised {type(error).__name__}: {error}") from error
 
 
 def _tried(factory: str, whole: nn.Module, network: Network, shape: tuple[int, ...], num_classes: int) -> None:

@@ -17,8 +17,20 @@ from handful.nn.custom import Custom
 from handful.nn.encoders import Encoder
 from handful.nn.fusion import Fusion
 from handful.nn.network import DropoutRates, NetworkRecipe
+from handful.nn.training import Training
 from handful.study.arms import Arm
 from handful.study.inheriting import changes_of
+
+TRAINING_WORDS = {  # a field of Training => what it is called
+    "optimizer": "optimizer",
+    "lr": "learning rate",
+    "schedule": "schedule",
+    "weight_decay": "weight decay",
+    "l1": "L1",
+    "patience": "patience",
+    "ema": "averaged weights",
+    "swa_start": "stochastic weight averaging from share",
+}
 
 
 def arm_words(arm: Arm) -> str:
@@ -77,7 +89,20 @@ def classifier_words(recipe: ClassifierRecipe) -> str:
         words.append("augmented")
     if recipe.mix is not None:
         words.append(_mix_words(recipe.mix))
+    if recipe.label_smoothing:
+        words.append(f"label smoothing {recipe.label_smoothing:g}")
+    words += _training_words(recipe.training)
+    if tta := getattr(recipe, "tta", 0):
+        words.append("the mean over its flips" if tta == "flips" else f"the mean over {tta} augmented views")
     return ", ".join([*words, *_lent(recipe.mirror_pairs)])
+
+
+def _training_words(training: Training) -> Iterator[str]:
+    """What of a training is not as `Training()` has it, but for how long it is."""
+    usual = Training()
+    for name, word in TRAINING_WORDS.items():
+        if (value := getattr(training, name)) != getattr(usual, name):
+            yield f"{word} {value:g}" if isinstance(value, float) else f"{word} {value}"
 
 
 def _lent(pairs: Sequence[MirrorPair]) -> list[str]:

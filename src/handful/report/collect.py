@@ -102,6 +102,7 @@ def _arm(result: Result, name: str, place: int) -> ArmPage:
         trained=result.trained(name),
         calibrated=calibrated_of(result, name),
         goals=goals_of(result, name),
+        together=_together(result, name),
         cost=Cost(
             train_pictures=sum(costs["train"]) if costs["train"] else None,
             **{key: float(costs[key]) for key in ("steps", "pictures_seen", "generator_steps", "seconds")},
@@ -112,6 +113,13 @@ def _arm(result: Result, name: str, place: int) -> ArmPage:
 def _class_row(row: dict[str, Any]) -> ClassRow:
     bounds = {key: tuple(value) if value else None for key, value in row.items() if key.endswith("_interval")}
     return ClassRow(**{**row, **bounds, "name": shown(row["name"])})
+
+
+def _together(result: Result, name: str) -> Mean | None:
+    if (made := result.ensemble(name)) is None:
+        return None
+    value, (low, high) = made["values"]["accuracy"], made["accuracy_interval"]
+    return Mean(value, None, (low, high), (value,))
 
 
 def _mean(made: dict[str, Any]) -> Mean:

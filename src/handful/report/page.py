@@ -153,6 +153,7 @@ class ArmPage:
         trained: real and made pictures per class that its classifier saw, None where none is finished.
         wanted: how many synthetic pictures it was to get per class; None where it has no generator.
         calibrated, goals: None and empty where nothing is predicted.
+        together: accuracy of the mean of the repeats' probabilities; None where repeats do not share a test part.
     """
 
     name: str
@@ -175,6 +176,7 @@ class ArmPage:
     calibrated: Calibrated | None = None
     goals: tuple[GoalRow, ...] = ()
     diagnoses: tuple[tuple[int, str], ...] = ()
+    together: Mean | None = None
 
     @property
     def word(self) -> str:

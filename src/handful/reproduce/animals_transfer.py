@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from handful.classify.cnn import CNN
 from handful.classify.tuning import Tuning
 from handful.data.augment import Augmentation
 from handful.data.images import ResizePolicy
+from handful.data.source import open_source
 from handful.nn.backbones import Backbone
 from handful.report.pictures import Sheet, chosen, sheet
 from handful.reproduce.curves import curves_and_confusion
@@ -24,6 +26,7 @@ from handful.study.stored import get_images
 from handful.study.study import Study
 
 SIZE, DENSE = 128, (512,)
+TEST = 0.15
 PUBLISHED = {  # accuracy, top-3, F1
     "vgg16 v1": (0.4774, 0.6876, 0.4079),
     "vgg16 v2": (0.8441, 0.9379, 0.7862),
@@ -70,13 +73,16 @@ def studies(scale: Scale, protocol: ProtocolName, inputs: Inputs) -> Studies:
     """
     least = SIZE if scale.published else 75  # of InceptionV3
     plateau: dict[str, Any] = {"schedule": "plateau", "gamma": 0.5, "plateau_patience": 2, "patience": 6}
-    adam: dict[str, Any] = {"optimizer": "adam", "weight_decay": 0.0, "batch_size": 32, "eval_every": 50}
+    adam: dict[str, Any] = {"optimizer": "adam", "weight_decay": 0.0, "batch_size": 32}
+    num = round((1 - TEST) * len(open_source(inputs.found).labels))
 
     def arm(
         name: str, kind: str, *, resize: ResizePolicy = "crop", size: int = SIZE, frozen: bool = True, **fields: Any
     ) -> Arm:
         view = scale.view(size, least=min(least, size), resize=resize, channels=3)
-        training = scale.training(**{"epochs": 50, "cost": 4, **adam, **plateau, **fields.pop("training", {})})
+        asked: dict[str, Any] = {"epochs": 50, "cost": 4, **adam, **plateau, **fields.pop("training", {})}
+        epoch = math.ceil(num / asked["batch_size"])  # its patience counts epochs: a look at the end of each
+        training = scale.training(**asked, eval_every=epoch)
         network = Backbone(kind=kind, hidden=DENSE)
         recipe = CNN(network=network, dropout=0.5, tuning=Tuning(frozen=frozen), view=view, training=training)
         return Arm(name, classifier=recipe, **fields)
@@ -100,9 +106,9 @@ def studies(scale: Scale, protocol: ProtocolName, inputs: Inputs) -> Studies:
         arms = [one for one in arms if one.name in ("lite0", "lite0 stretch", "lite0 oversample", "resnet50")]
     shared: dict[str, Any] = {"repeats": scale.repeats_for(protocol, 1), "score": "accuracy", "reference": "lite0"}
     if protocol == "published":
-        rules = Protocol(**shared, test_fraction=0.15, flaws=("test-as-val",))
+        rules = Protocol(**shared, test_fraction=TEST, flaws=("test-as-val",))
     else:
-        rules = Protocol(**shared, test_fraction=0.15, groups="near-copies")
+        rules = Protocol(**shared, test_fraction=TEST, groups="near-copies")
     shown = CNN(view=scale.view(SIZE, least=least, resize="crop", channels=3))
     return {"networks": Study(inputs.found, arms=arms, protocol=rules, classifier=shown, measures="none")}
 

@@ -13,7 +13,7 @@ from handful.config import Recipe, choose, recipe_from
 from handful.data.augment import Augmentation
 from handful.data.balance import AnyBalance, Balance, Composition
 from handful.data.mirrored import MirrorPair
-from handful.data.mix import Mix
+from handful.data.mix import NAMED, Mix
 from handful.errors import ConfigError, unknown
 from handful.generate.contract import GeneratorRecipe
 from handful.generate.interpolate import Interpolation
@@ -218,8 +218,8 @@ ARMS: dict[str, Arm] = {
         Arm("trivial-augment", augment=Augmentation.preset("trivialaugment")),
         Arm("crop", augment=Augmentation.preset("crop")),
         Arm("cutout", augment=Augmentation.preset("cutout")),
-        Arm("mixup", mix=Mix(mixup=0.2)),
-        Arm("cutmix", mix=Mix(cutmix=1.0)),
+        Arm("mixup", mix=Mix(mixup=NAMED["mixup"])),
+        Arm("cutmix", mix=Mix(cutmix=NAMED["cutmix"])),
         Arm("mirror", mirror_pairs="found"),
         Arm("fill-copies", augment=Augmentation(), fill_to="largest"),
         Arm("enlarge", augment=Augmentation(), enlarge=3),

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handful.calibration import usable_temperature
+from handful.classify.diagnose import wilson
 from handful.classify.ensemble import Ensemble
 from handful.classify.table import load_classifier
 from handful.compare import Estimate, holm, judge, simultaneous_level, turned
@@ -121,6 +122,25 @@ class Result(Kept):
     @cached_property
     def _diagnoses(self) -> dict[str, ArmDiagnosis]:
         return diagnoses_of(self)
+
+    def ensemble(self, arm: str) -> dict[str, Any] | None:
+        """Return what the mean of the repeats' probabilities, which is what predicts, scores on the test part.
+
+        None where repeats have test pictures of their own: some member was trained on each of them. `num` counts the
+        test pictures, `values` has each score, and `accuracy_interval` (95 %, Wilson 1927) is for new pictures and
+        these very trainings.
+        """
+        repeats = sorted(self.predictions(arm))
+        if len(repeats) < 2:
+            return None
+        probs, labels = self.probs(arm, repeats)
+        if np.isnan(probs).any():
+            return None
+        mean = probs.mean(axis=0)
+        found = {name: score.value(labels, mean) for name, score in scores_for(len(self.class_names)).items()}
+        values = {name: value for name, value in found.items() if np.isfinite(value)}
+        interval = wilson(values["accuracy"], len(labels), level=0.95)
+        return {"num": len(labels), "values": values, "accuracy_interval": list(interval)}
 
     def per_class(self, arm: str) -> list[dict[str, Any]]:
         """Return precision, recall and F1 of each class, each with its interval (95 %) or None, and its support.
@@ -269,6 +289,7 @@ class Result(Kept):
             "data": self.page["source"]["digest"],
             "score": self.protocol.score,
             "scores": self.scores(name),
+            "ensemble": self.ensemble(name),
             "flaws": list(self.protocol.all_flaws),
             "inflated": self.inflated,
             "versions": self.page["versions"],
@@ -355,6 +376,7 @@ class Result(Kept):
         return {
             "name": arm,
             "scores": self.scores(arm),
+            "ensemble": self.ensemble(arm),
             "validation": self.validation(arm),
             "diagnosis": diagnosis.to_json() if (diagnosis := self.diagnosis(arm)) else None,
             "per_class": self.per_class(arm),
