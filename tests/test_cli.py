@@ -193,6 +193,8 @@ def test_a_goal_of_a_finished_study_is_judged_without_running_it_again(handful_:
 
 
 def test_a_store_and_an_exported_model_predict_the_same(handful_: Handful, folder: Path, tmp_path: Path) -> None:
+    best = handful_("export", folder / "store", "-o", tmp_path / "best")
+    assert "the best arm on validation" in best.err
     made = handful_("export", folder / "store", "-o", tmp_path / "model", "--arm", "vae")
     assert made.code == 0, made.err
     assert not any(path.suffix in {".pkl", ".pt", ".pth", ".bin"} for path in (tmp_path / "model").rglob("*"))

@@ -57,6 +57,7 @@ def test_a_cell_leads_to_the_list_of_its_pictures(result: Result, read: Callable
     cells = set(re.findall(r'href="#(confusion-arm\d+-cell-\d+-\d+)"', html))
     assert cells
     assert cells == {name for name in page.ids if "-cell-" in name}
+    assert "_blank" not in html
 
 
 def test_the_planes_hold_every_point_once_and_only_an_arms_own_pictures(result: Result) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from handful.commands.options import StorePath, TrustCode, result_of
+from handful.commands.options import StorePath, TrustCode, result_of, say
 from handful.errors import ConfigError
 
 
@@ -34,4 +34,8 @@ def export(
         raise ConfigError("--repeat is for --pictures; a model is all repeats of its arm as one")
     from handful.predict import export_classifier
 
-    print(export_classifier(result_of(store), output or Path("model"), arm, onnx=onnx, trust_code=trust_code))
+    result = result_of(store)
+    if arm is None:
+        arm = result.best
+        say(f"{arm}: the best arm on validation")
+    print(export_classifier(result, output or Path("model"), arm, onnx=onnx, trust_code=trust_code))

@@ -102,6 +102,7 @@ def inline(text: str, name: str, alt: str, width: float) -> str:
     box = re.search(r'viewBox="([-0-9. ]+)"', text)
     assert box is not None
     body = body.replace("xlink:href=", "href=").replace("base64,\n", "base64,")
+    body = body.replace(' target="_blank"', "")  # a link of a drawing leads to a place in its page
     body = re.sub(r'\bid="([^"<>]+)"', rf'id="{name}-\1"', body)
     body = re.sub(r'href="#([^"<>]+)"', rf'href="#{name}-\1"', body)
     body = re.sub(r"url\(#([^)<>]+)\)", rf"url(#{name}-\1)", body)
