@@ -173,7 +173,8 @@ def test_the_tables_of_a_report_are_written_as_csv(handful_: Handful, folder: Pa
     made = handful_("report", folder / "store", "--csv", tmp_path / "csv")
     assert made.code == 0, made.err
     assert made.out.split() == [str(tmp_path / "csv" / Path(line).name) for line in made.out.split()]
-    assert {row["arm"] for row in table(tmp_path / "csv" / "scores.csv")} == {"baseline", "vae"}
+    for name in ("scores", "per_class", "per_class_validation"):
+        assert {row["arm"] for row in table(tmp_path / "csv" / f"{name}.csv")} == {"baseline", "vae"}
     refused(handful_("report", folder / "store", "--csv", tmp_path / "csv", "--json"), "--csv and --json")
     page = tmp_path / "page.html"
     refused(handful_("report", folder / "store", "--json", "-o", page), "--json prints the numbers and writes no page")

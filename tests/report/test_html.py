@@ -34,7 +34,8 @@ def test_every_number_of_the_results_table_is_the_results_own(result: Result, pa
             result.versus.get(arm),
         )
         assert validation is not None
-        row = [[made["mean"], *(made["interval"] or [made["sd"]])], [validation["mean"], validation["sd"]], [], [], []]
+        row: list[list[float]] = [[one["mean"], *(one["interval"] or [one["sd"]])] for one in (made, validation)]
+        row += [[], [], []]
         if versus is not None:
             row[2] = [versus.estimate.value, *versus.estimate.interval]
             row[3] = [versus.p_adjusted] if versus.p_adjusted is not None else []

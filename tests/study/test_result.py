@@ -22,9 +22,11 @@ from sklearn.metrics import (
 import handful
 from handful import Arm, Result
 from handful.errors import ConfigError, StoreError
-from handful.influence import PER_CLASS
+from handful.influence import PER_CLASS, estimate_probs
+from handful.report.html import write_report
 from handful.scores import scores_for
 from handful.study.store import Store
+from handful.study.versus import bounds_of
 from tiny_study import NAMES, VAE_ARM, digits, tiny, write_pictures
 
 SCORES = {
@@ -326,5 +328,32 @@ def test_the_mean_of_repeats_is_scored_where_they_share_a_test_part(result: Resu
     wilson = binomtest(right, 30).proportion_ci(method="wilson")
     np.testing.assert_allclose(whole["accuracy_interval"], [wilson.low, wilson.high], atol=1e-9)
     assert made.to_json()["arms"][0]["ensemble"] == made.classifier("baseline").about["ensemble"] == whole
-    page = handful.report.html.write_report(made, tmp_path / "report.html").read_text(encoding="utf-8")
+    page = write_report(made, tmp_path / "report.html").read_text(encoding="utf-8")
     assert "what predicts, the mean of their probabilities, has an accuracy of its own there" in page
+
+
+def test_validation_is_told_by_class_and_with_intervals(result: Result) -> None:
+    parts = result.validation_parts("baseline")
+    found = result.validation_probs("baseline")
+    assert found is not None
+    probs, labels = found
+    for row, (own, given) in zip(probs, parts, strict=True):
+        seen = ~np.isnan(row[:, 0])
+        assert sorted(labels[seen]) == sorted(own)
+        np.testing.assert_array_equal(np.sort(row[seen], axis=0), np.sort(given, axis=0))
+    each = np.array(
+        [
+            precision_recall_fscore_support(own, given.argmax(1), labels=[0, 1, 2], zero_division=0)
+            for own, given in parts
+        ]
+    )
+    for place, row in enumerate(result.per_class("baseline", "validation")):
+        np.testing.assert_allclose([row[name] for name in PER_CLASS], each[:, :3, place].mean(axis=0))
+        assert row["support"] == round(each[:, 3, place].mean())
+        assert row["recall_interval"][0] <= row["recall"] <= row["recall_interval"][1]
+    whole = result.validation("baseline")
+    assert whole is not None
+    values = [balanced_accuracy_score(own, given.argmax(1)) for own, given in parts]
+    assert whole["values"] == pytest.approx(values)
+    assert whole["interval"] == bounds_of(estimate_probs(probs, labels, score="balanced_accuracy"))
+    assert result.per_class("rebuilt", "validation") == []

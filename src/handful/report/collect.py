@@ -93,6 +93,7 @@ def _arm(result: Result, name: str, place: int) -> ArmPage:
         validation=_mean(validation) if validation else None,
         comparison=_comparison(result, name, versus) if versus else None,
         per_class=tuple(_class_row(row) for row in result.per_class(name)),
+        per_class_validation=tuple(_class_row(row) for row in result.per_class(name, "validation")),
         confusion=result.confusion(name) if score else None,
         confused=confused_of(result, name),
         panels=panels_of(result, name),

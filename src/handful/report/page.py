@@ -177,6 +177,7 @@ class ArmPage:
     goals: tuple[GoalRow, ...] = ()
     diagnoses: tuple[tuple[int, str], ...] = ()
     together: Mean | None = None
+    per_class_validation: tuple[ClassRow, ...] = ()
 
     @property
     def word(self) -> str:

@@ -105,6 +105,27 @@ class Kept:
                 labels[np.searchsorted(self._tested, made["rows"])] = made["labels"]
         return labels
 
+    def validation_probs(self, arm: str) -> tuple[NDArray[np.floating], NDArray[np.int64]] | None:
+        """Return what `probs` does of the validation parts of all finished repeats.
+
+        None without one, and where a flaw put pictures into it that are not in the split.
+        """
+        fits = [key for _, key in sorted(self.keys(arm, "classifier").items())]
+        splits = [self.store.record(key)["inputs"]["split"] for key in fits]
+        found = [
+            (self.store.arrays(split)["val"], self.store.arrays(key, "val"))
+            for split, key in zip(splits, fits, strict=True)
+        ]
+        if not found or any(not len(rows) or len(rows) != len(made["labels"]) for rows, made in found):
+            return None
+        known = np.unique(np.concatenate([rows for rows, _ in found]))
+        probs = np.full((len(found), len(known), len(self.class_names)), np.nan, dtype=found[0][1]["probs"].dtype)
+        labels = np.zeros(len(known), dtype=np.int64)
+        for place, (rows, made) in enumerate(found):
+            at = np.searchsorted(known, rows)
+            probs[place, at], labels[at] = made["probs"], made["labels"]
+        return probs, labels
+
     def start(self, arm: str) -> dict[str, str]:
         """Return `source` and `digest` of the weights that an arm's networks started from; empty where it has none."""
         keys = self.keys(arm, "classifier")

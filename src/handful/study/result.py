@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from handful.classify.table import load_classifier
 from handful.compare import Estimate, holm, judge, simultaneous_level, turned
 from handful.config import recipe_from
 from handful.errors import StoreError
-from handful.influence import PER_CLASS, ClassEstimate, compare_probs, estimate_classes, estimate_probs
+from handful.influence import PER_CLASS, ClassEstimate, compare_probs, estimate_classes, estimate_probs, predicted_of
 from handful.scores import SCORES, confusion, scores_for
 from handful.study.calibrated import calibration_of
 from handful.study.diagnosis import ArmDiagnosis, diagnoses_of
@@ -70,7 +70,10 @@ class Result(Kept):
         return {"reconstruction_mse": {**_mean_sd(values), "interval": None, "values": values}} if values else {}
 
     def validation(self, arm: str) -> dict[str, Any] | None:
-        """Return the study's score of an arm on validation: mean, sd and values by repeat; None without validation."""
+        """Return the study's score of an arm on validation as `scores` has it on test; None without validation.
+
+        The interval is None where `validation_probs` is. Where validation chose weights, it flatters.
+        """
         keys = self.keys(arm, "classifier")
         score = SCORES[self.protocol.score]
         values = []
@@ -78,7 +81,11 @@ class Result(Kept):
             made = self.store.arrays(keys[repeat], "val")
             if len(made["labels"]):
                 values.append(score.value(made["labels"], made["probs"]))
-        return {**_mean_sd(values), "values": values} if values else None
+        if not values:
+            return None
+        parts = self.validation_probs(arm) if len(values) > 1 else None
+        interval = bounds_of(estimate_probs(*parts, score=self.protocol.score)) if parts is not None else None
+        return {**_mean_sd(values), "interval": interval, "values": values}
 
     def validation_parts(self, arm: str) -> list[tuple[NDArray[Any], NDArray[Any]]]:
         """Labels and probabilities of the validation part of each repeat with predictions; empty without one."""
@@ -142,16 +149,18 @@ class Result(Kept):
         interval = wilson(values["accuracy"], len(labels), level=0.95)
         return {"num": len(labels), "values": values, "accuracy_interval": list(interval)}
 
-    def per_class(self, arm: str) -> list[dict[str, Any]]:
+    def per_class(self, arm: str, part: Literal["test", "validation"] = "test") -> list[dict[str, Any]]:
         """Return precision, recall and F1 of each class, each with its interval (95 %) or None, and its support.
 
-        They are means over the repeats that test the class (0 for one that none tests), `support` its test pictures in
-        a repeat. Each interval holds alone; with many classes some of them will miss.
+        They are means over the repeats that test the class (0 for one that none tests), `support` its pictures in the
+        part of a repeat. Each interval holds alone; with many classes some of them will miss. Empty without
+        predictions, and on validation where `validation_probs` is None.
         """
         repeats = sorted(self.predictions(arm))
-        if not repeats:
+        found = self.validation_probs(arm) if part == "validation" else repeats and self.probs(arm, repeats)
+        if not found:
             return []
-        predicted, labels = self.predicted(arm, repeats)
+        predicted, labels = predicted_of(found[0]), found[1]
         made = estimate_classes(predicted, labels, len(self.class_names))
         support = [
             np.mean([(labels[row >= 0] == place).sum() for row in predicted]) for place in range(len(made["f1"]))
@@ -380,6 +389,7 @@ class Result(Kept):
             "validation": self.validation(arm),
             "diagnosis": diagnosis.to_json() if (diagnosis := self.diagnosis(arm)) else None,
             "per_class": self.per_class(arm),
+            "per_class_validation": self.per_class(arm, "validation"),
             "calibration": self.calibration(arm),
             "goals": self.goals(arm),
             "start": self.start(arm) or None,

@@ -6,7 +6,7 @@ import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from handful.influence import PER_CLASS
 from handful.study.result import Result
@@ -18,9 +18,10 @@ def write_tables(result: Result, folder: str | Path) -> list[Path]:
     """Write the tables of a result into a folder, and return their paths.
 
     `scores.csv` (arm, score, mean, sd, low, high, repeats), `scores_by_repeat.csv`, `comparisons.csv`,
-    `per_class.csv`, `calibration.csv` (bins before and after temperature scaling), `temperatures.csv`, `goals.csv`,
-    and `confusion_ARM.csv` with true classes as rows; those without rows are not written. Intervals have level 0.95
-    but for comparisons, which name theirs. A number that is not there is an empty cell.
+    `per_class.csv`, `per_class_validation.csv`, `calibration.csv` (bins before and after temperature scaling),
+    `temperatures.csv`, `goals.csv`, and `confusion_ARM.csv` with true classes as rows; those without rows are not
+    written. Intervals have level 0.95 but for comparisons, which name theirs. A number that is not there is an empty
+    cell.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -28,7 +29,8 @@ def write_tables(result: Result, folder: str | Path) -> list[Path]:
         "scores": list(_scores(result)),
         "scores_by_repeat": list(_by_repeat(result)),
         "comparisons": list(_comparisons(result)),
-        "per_class": list(_per_class(result)),
+        "per_class": list(_per_class(result, "test")),
+        "per_class_validation": list(_per_class(result, "validation")),
         "calibration": list(_bins(result)),
         "temperatures": list(_temperatures(result)),
         "goals": list(_goals(result)),
@@ -90,9 +92,9 @@ def _comparisons(result: Result) -> Iterator[Row]:
             }
 
 
-def _per_class(result: Result) -> Iterator[Row]:
+def _per_class(result: Result, part: Literal["test", "validation"]) -> Iterator[Row]:
     for arm in result.arms:
-        for row in result.per_class(arm):
+        for row in result.per_class(arm, part):
             made: dict[str, Any] = {"arm": arm, "class": row["name"]}
             for name in PER_CLASS:
                 made |= {name: row[name], **_bounds(row[f"{name}_interval"], f"{name}_")}
