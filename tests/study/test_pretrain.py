@@ -99,6 +99,13 @@ def test_what_is_there_already_is_not_added_again() -> None:
     assert [arm.name for arm in augmented.arms] == ["baseline", "clr", "clr random-encoder"]
 
 
+def test_a_control_that_starts_from_fitted_weights_is_not_called_random() -> None:
+    lite = CLASSIFIER.changed(network=network_of("lite0"), view=View(size=32))
+    study = plan_of(tiny("baseline", CONTRAST.changed(augment="light"), classifier=lite)).study
+    assert [arm.name for arm in study.arms] == ["baseline", "clr", "clr without-pretraining"]
+    assert study.classifier_of(study.arm("clr without-pretraining")).network.pretrained  # type: ignore[attr-defined]
+
+
 def test_dropout_is_changed_after_inheriting() -> None:
     recipe = Autoencoder(width=4, depth=2, latent=4, dropout=0.01, training=TRAINING)
     study = plan_of(tiny("baseline", Arm("s4", pretrain=recipe, dropout=0.2), Arm("low", pretrain=recipe))).study

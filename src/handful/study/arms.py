@@ -77,8 +77,9 @@ class Arm(Recipe):
         pretrain: the classifier starts from the encoder of a generator fitted to the same training part: `autoencoder`,
             `vae`, or a recipe of one, whose encoder then is the classifier's network (see `handful.nn.encoders`). Or
             from its own network after contrastive training without labels: `simclr`, or a `SimCLR`.
-        control: with `pretrain`, an arm `NAME random-encoder` is added: the same classifier from random weights (after
-            `simclr`, from what its network starts with); not where an arm of the study is that already.
+        control: with `pretrain`, an arm `NAME random-encoder` is added: the same classifier from random weights; after
+            `simclr` from what its network starts with, which is called `NAME without-pretraining` where these are
+            weights that were fitted before. Not where an arm of the study is that already.
         dropout: one rate for all dropout layers of the classifier, or (first, last), a linear ramp over them; with
             `pretrain`, after inheriting.
         classifier: a classifier of its own instead of the study's.
@@ -168,11 +169,6 @@ class Arm(Recipe):
         if not self.real and self.fill_to is None and self.fill_level is None:
             return {"replace": 1}
         return {"fill_to": self.fill_to or "largest"} if self.fill_level is None else {"fill_level": self.fill_level}
-
-    @property
-    def control_name(self) -> str:
-        """What the arm is called that starts from random weights where this one is pre-trained."""
-        return f"{self.name} random-encoder"
 
     @property
     def copies(self) -> bool:

@@ -76,11 +76,12 @@ def with_controls(study: ResolvedStudy) -> tuple[Arm, ...]:
 
 
 def control_of(study: ResolvedStudy, arm: Arm) -> Arm:
-    """Return a pre-trained arm from random weights: the same network, pictures and budget."""
+    """Return a pre-trained arm from what its network starts with: the same network, pictures and budget."""
     classifier, network = arm.classifier, network_in(study.classifier_of(arm))
     if network != network_in(classifier or study.classifier):
         classifier = (classifier or study.classifier).changed(network=network)
-    return arm.changed(name=arm.control_name, pretrain=None, control=True, classifier=classifier)
+    what = "without-pretraining" if network is not None and network.pretrained else "random-encoder"
+    return arm.changed(name=f"{arm.name} {what}", pretrain=None, control=True, classifier=classifier)
 
 
 def control_among(study: ResolvedStudy, arm: Arm) -> Arm | None:
