@@ -181,8 +181,9 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 def test_tables_hold_what_the_result_computes(result: Result, tmp_path: Path) -> None:
     paths = write_tables(result, tmp_path / "csv")
-    names = ["scores", "scores_by_repeat", "comparisons", "per_class", "calibration", "temperatures", "goals"]
-    assert [path.stem for path in paths] == [*names, "confusion_baseline", "confusion_oversample"]
+    names = ["scores", "scores_by_repeat", "comparisons", "per_class", "per_class_validation", "calibration"]
+    names += ["temperatures", "goals", "confusion_baseline", "confusion_oversample"]
+    assert [path.stem for path in paths] == names
     for row in read(tmp_path / "csv" / "scores.csv"):
         made = result.scores(row["arm"])[row["score"]]
         assert float(row["mean"]) == made["mean"]

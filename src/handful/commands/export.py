@@ -35,7 +35,7 @@ def export(
     from handful.predict import export_classifier
 
     result = result_of(store)
+    name = arm or result.best
+    print(export_classifier(result, output or Path("model"), name, onnx=onnx, trust_code=trust_code))
     if arm is None:
-        arm = result.best
-        say(f"{arm}: the best arm on validation")
-    print(export_classifier(result, output or Path("model"), arm, onnx=onnx, trust_code=trust_code))
+        say(f"{name}: the best arm on validation")
