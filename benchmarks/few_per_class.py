@@ -1,4 +1,4 @@
-r"""CIFAR-10 with 50 training pictures a class, from scratch on the small wide residual network, over seeded draws.
+r"""CIFAR-10 with 50 training pictures a class, from scratch on a wide residual network, over seeded draws.
 
     HANDFUL_DATA=... python benchmarks/few_per_class.py --results build/few --output docs/few_per_class.md
 

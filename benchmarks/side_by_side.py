@@ -12,6 +12,7 @@ import argparse
 import multiprocessing
 import time
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 
 import numpy as np
 
@@ -43,11 +44,7 @@ def main() -> None:
     print("| processes | steps a second of each | together |\n|---|---|---|")
     for num in options.processes:
         with ProcessPoolExecutor(num, mp_context=multiprocessing.get_context("spawn")) as pool:
-            each = list(
-                pool.map(
-                    steps_a_second, *zip(*[(options.steps, options.device, seed) for seed in range(num)], strict=True)
-                )
-            )
+            each = list(pool.map(partial(steps_a_second, options.steps, options.device), range(num)))
         print(f"| {num} | {min(each):.2f} to {max(each):.2f} | {sum(each):.1f} |", flush=True)
 
 

@@ -16,7 +16,6 @@ from handful.data.images import LabeledImages
 from handful.data.mix import Mix
 from handful.generate.table import GENERATORS
 from handful.nn.train import How
-from small_generators import TRAIN, VAL
 from small_generators import small as small_generator
 from tiny_study import tiny
 
@@ -26,16 +25,6 @@ pytestmark = [
 ]
 ON_GPU = How(device="cuda")
 CLOSE = 1e-3  # of probabilities: convolutions on a GPU round to TF32 unless told otherwise
-
-
-@pytest.fixture(scope="module")
-def train(digits):
-    return digits(*TRAIN)
-
-
-@pytest.fixture(scope="module")
-def val(digits):
-    return digits(*VAL)
 
 
 @pytest.fixture(scope="module")

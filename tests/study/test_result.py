@@ -357,3 +357,14 @@ def test_validation_is_told_by_class_and_with_intervals(result: Result) -> None:
     assert whole["values"] == pytest.approx(values)
     assert whole["interval"] == bounds_of(estimate_probs(probs, labels, score="balanced_accuracy"))
     assert result.per_class("rebuilt", "validation") == []
+
+
+def test_validation_that_a_flaw_draws_anew_is_not_laid_at_the_rows_of_the_split(tmp_path: Path) -> None:
+    """Without made pictures such a part is as large as that of the split, and holds others."""
+    flawed = tiny("baseline", VAE_ARM, flaws=("synthetic-in-val",), val_fraction=0.2)
+    made = handful.run(flawed, tmp_path / "store", engine="serial", device="cpu")
+    assert made.validation_probs("baseline") is made.validation_probs("vae") is None
+    assert made.per_class("baseline", "validation") == []
+    validation = made.validation("baseline")
+    assert validation is not None
+    assert validation["interval"] is None

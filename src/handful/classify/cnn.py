@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional as F
 
@@ -34,6 +34,7 @@ from handful.nn.inherited import Inherited
 from handful.nn.network import DropoutRates, Network, Start, built, pooled
 from handful.nn.networks import AnyNetwork
 from handful.nn.train import How, train_networks
+from handful.nn.weight_files import write_tensors
 from handful.scores import auc
 
 Told = tuple[str, torch.Tensor, dict[str, torch.Tensor]]
@@ -284,8 +285,7 @@ class CNNClassifier(Classifier):
         folder.mkdir(parents=True, exist_ok=True)
         seen = np.frombuffer(b"".join(sorted(self.seen)), dtype=np.uint8).reshape(-1, 32)
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.module.state_dict().items()}
-        whole = {**tensors, "seen": torch.from_numpy(seen.copy())}
-        (folder / "classifier.safetensors").write_bytes(save(whole))  # `save_file` lets its owner alone read it
+        write_tensors(folder / "classifier.safetensors", {**tensors, "seen": torch.from_numpy(seen.copy())})
         card = {
             "handful": "classifier",
             "recipe": self.recipe.to_json(),

@@ -207,7 +207,7 @@ def _said(
     least, last = evidence.lowest_val_loss, evidence.val_loss
     if least is not None and last is not None and last > RISE * least:
         parts.append(f"validation loss rose from {least:.3g} to {last:.3g}")
-    advice = f"; {ADVICE[word]}" if word in ADVICE else ""
+    advice = ADVICE.get(word, "")
     if word == "underfits" and evidence.fall is None and not evidence.stopped_early:
-        advice = f"; it was looked at too seldom to tell whether it had converged: {LONGER}, or else{advice[1:]}"
-    return f"{word}{f' ({grade})' if grade else ''}: {', '.join(parts)}{advice}"
+        advice = f"it was looked at too seldom to tell whether it had converged: {LONGER}, or else {advice}"
+    return f"{word}{f' ({grade})' if grade else ''}: {', '.join(parts)}{f'; {advice}' if advice else ''}"

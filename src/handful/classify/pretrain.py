@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 import torch
 from pydantic import Field, model_validator
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional as F
 
@@ -26,6 +26,7 @@ from handful.nn.batches import Batch
 from handful.nn.network import DropoutRates, NetworkRecipe, Start, built, pooled
 from handful.nn.networks import AnyNetwork
 from handful.nn.train import How, Training, train_networks
+from handful.nn.weight_files import write_tensors
 
 FILE = "pretrained.safetensors"
 OF_NO_CLASS = 2  # outputs of the head that a network is built with and that is thrown away
@@ -208,7 +209,7 @@ class Pretrained:
         """Write it into a folder: safetensors and a JSON card."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / FILE).write_bytes(save({name: tensor.contiguous() for name, tensor in self.weights.items()}))
+        write_tensors(folder / FILE, {name: tensor.contiguous() for name, tensor in self.weights.items()})
         card = {
             "handful": "pretrained",
             "recipe": self.recipe.to_json(),

@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 
 from handful import rng
 from handful.data.images import LabeledImages
 from handful.errors import DataError
 from handful.generate.contract import Generator, GeneratorRecipe, check_train, fit_digest, from_card
 from handful.nn.train import How
+from handful.nn.weight_files import write_tensors
 
 
 class Interpolation(GeneratorRecipe):
@@ -80,7 +81,7 @@ class InterpolationGenerator(Generator):
         folder.mkdir(parents=True, exist_ok=True)
         arrays = {"pixels": self.pixels, "labels": self.labels, "rows": self.rows}
         tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
-        (folder / "generator.safetensors").write_bytes(save(tensors))
+        write_tensors(folder / "generator.safetensors", tensors)
         (folder / "generator.json").write_text(json.dumps(self.card(), indent=1), encoding="utf-8")
 
     @classmethod

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 from torch import nn
 
 from handful import rng
@@ -29,6 +29,7 @@ from handful.errors import ConfigError, StoreError
 from handful.generate.contract import Generator, GeneratorRecipe, check_train, fit_digest, from_card
 from handful.generate.fitting import Fit, as_pixels, run_stacked
 from handful.nn.train import How, Training
+from handful.nn.weight_files import write_tensors
 
 Nets = Mapping[str, Callable[..., Any]]
 Noise = dict[str, torch.Tensor]
@@ -293,7 +294,7 @@ class NeuralGenerator(Generator):
                     tensors[f"{place}.{name}.{key}"] = tensor.detach().cpu().contiguous().clone()
             for name, tensor in memory.items():
                 tensors[f"{place}.memory.{name}"] = tensor.detach().cpu().contiguous().clone()
-        (folder / "generator.safetensors").write_bytes(save(tensors))
+        write_tensors(folder / "generator.safetensors", tensors)
         (folder / "generator.json").write_text(json.dumps(self.card(), indent=1), encoding="utf-8")
 
     @classmethod

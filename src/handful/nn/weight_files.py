@@ -242,3 +242,13 @@ def _download(url: str, path: Path) -> None:
         os.replace(name, path)
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Write contiguous tensors by name as safetensors, readable by whom other new files are.
+
+    `safetensors.torch.save_file` makes files that their owner alone may read.
+    """
+    from safetensors.torch import save
+
+    path.write_bytes(save(dict(tensors)))

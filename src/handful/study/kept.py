@@ -79,13 +79,8 @@ class Kept:
 
         The m pictures are those of any repeat's test part, in the order of the source.
         """
-        by_repeat, rows = self.predictions(arm), self._tested
-        kind = by_repeat[repeats[0]]["probs"].dtype
-        out = np.full((len(repeats), len(rows), len(self.class_names)), np.nan, dtype=kind)
-        for place, repeat in enumerate(repeats):
-            made = by_repeat[repeat]
-            out[place, np.searchsorted(rows, made["rows"])] = made["probs"]
-        return out, self._labels
+        found = [self.predictions(arm)[repeat] for repeat in repeats]
+        return _at_rows(self._tested, [(made["rows"], made["probs"]) for made in found]), self._labels
 
     def predicted(self, arm: str, repeats: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return predicted classes int [R, m], -1 where `probs` has NaN, and labels int [m]."""
@@ -108,23 +103,19 @@ class Kept:
     def validation_probs(self, arm: str) -> tuple[NDArray[np.floating], NDArray[np.int64]] | None:
         """Return what `probs` does of the validation parts of all finished repeats.
 
-        None without one, and where a flaw put pictures into it that are not in the split.
+        None without one, and where a flaw draws validation anew, made pictures included.
         """
         fits = [key for _, key in sorted(self.keys(arm, "classifier").items())]
-        splits = [self.store.record(key)["inputs"]["split"] for key in fits]
-        found = [
-            (self.store.arrays(split)["val"], self.store.arrays(key, "val"))
-            for split, key in zip(splits, fits, strict=True)
-        ]
-        if not found or any(not len(rows) or len(rows) != len(made["labels"]) for rows, made in found):
+        jobs = [self.store.record(key) for key in fits]
+        rows = [self.store.arrays(job["inputs"]["split"])["val"] for job in jobs]
+        if not any(map(len, rows)) or any(job["spec"]["val_fraction"] is not None for job in jobs):
             return None
-        known = np.unique(np.concatenate([rows for rows, _ in found]))
-        probs = np.full((len(found), len(known), len(self.class_names)), np.nan, dtype=found[0][1]["probs"].dtype)
+        found = [self.store.arrays(key, "val") for key in fits]
+        known = np.unique(np.concatenate(rows))
         labels = np.zeros(len(known), dtype=np.int64)
-        for place, (rows, made) in enumerate(found):
-            at = np.searchsorted(known, rows)
-            probs[place, at], labels[at] = made["probs"], made["labels"]
-        return probs, labels
+        for own, made in zip(rows, found, strict=True):
+            labels[np.searchsorted(known, own)] = made["labels"]
+        return _at_rows(known, [(own, made["probs"]) for own, made in zip(rows, found, strict=True)]), labels
 
     def start(self, arm: str) -> dict[str, str]:
         """Return `source` and `digest` of the weights that an arm's networks started from; empty where it has none."""
@@ -294,3 +285,14 @@ class Kept:
         """Return the synthetic pictures of an arm in one repeat, None where it has none."""
         key = self.keys(arm, "synthetic").get(repeat)
         return get_synthetic(self.store, key, self.class_names) if key else None
+
+
+def _at_rows(
+    known: NDArray[np.int64], parts: Sequence[tuple[NDArray[np.int64], NDArray[np.floating]]]
+) -> NDArray[np.floating]:
+    """Lay probabilities [n, K] at the rows [n] of several repeats into [R, m, K] over `known` rows [m], else NaN."""
+    first = parts[0][1]
+    out = np.full((len(parts), len(known), first.shape[1]), np.nan, dtype=first.dtype)
+    for place, (rows, probs) in enumerate(parts):
+        out[place, np.searchsorted(known, rows)] = probs
+    return out

@@ -74,18 +74,18 @@ class Result(Kept):
 
         The interval is None where `validation_probs` is. Where validation chose weights, it flatters.
         """
-        keys = self.keys(arm, "classifier")
-        score = SCORES[self.protocol.score]
-        values = []
-        for repeat in sorted(keys):
-            made = self.store.arrays(keys[repeat], "val")
-            if len(made["labels"]):
-                values.append(score.value(made["labels"], made["probs"]))
+        values = self._validated(arm)
         if not values:
             return None
         parts = self.validation_probs(arm) if len(values) > 1 else None
         interval = bounds_of(estimate_probs(*parts, score=self.protocol.score)) if parts is not None else None
         return {**_mean_sd(values), "interval": interval, "values": values}
+
+    def _validated(self, arm: str) -> list[float]:
+        """The study's score of an arm on validation in each repeat that has one."""
+        keys, score = self.keys(arm, "classifier"), SCORES[self.protocol.score]
+        found = [self.store.arrays(keys[repeat], "val") for repeat in sorted(keys)]
+        return [score.value(made["labels"], made["probs"]) for made in found if len(made["labels"])]
 
     def validation_parts(self, arm: str) -> list[tuple[NDArray[Any], NDArray[Any]]]:
         """Labels and probabilities of the validation part of each repeat with predictions; empty without one."""
@@ -271,7 +271,7 @@ class Result(Kept):
         Raises:
             StoreError: no classifier is finished, or the study has no validation part.
         """
-        means = {arm: made["mean"] for arm in self.arms if (made := self.validation(arm))}
+        means = {arm: np.mean(values) for arm in self.arms if (values := self._validated(arm))}
         fitted = [arm for arm in self.arms if self.keys(arm, "classifier")]
         if fitted and not means:
             raise StoreError(
